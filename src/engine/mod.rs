@@ -1,0 +1,144 @@
+//! The container engine: images, layers, containers and builds on one state folder.
+//!
+//! It knows nothing of Lua, prints nothing and reads no environment variables: the caller passes folders,
+//! credentials, a progress sink and a cancel token in [`Config`].
+
+pub mod cancel;
+pub mod digest;
+pub mod error;
+pub mod progress;
+pub mod reference;
+pub mod store;
+pub mod sys;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cancel::Cancel;
+use error::Result;
+use progress::Sink;
+use store::Store;
+
+/// User name and password, or an identity token, for one registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user; empty when `password` is an identity token.
+    pub username: String,
+    /// The password or token.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({}, ...)", self.username)
+    }
+}
+
+/// Looks up the credentials for a registry host (`127.0.0.1:5000`) and repository.
+pub type CredentialSource = Arc<dyn Fn(&str, &str) -> Result<Option<Credentials>> + Send + Sync>;
+
+/// Which proxy to use for which scheme; `no_proxy` is the usual comma-separated list.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// For `http://` registries.
+    pub http: Option<String>,
+    /// For `https://` registries.
+    pub https: Option<String>,
+    /// Hosts, domains and addresses reached directly.
+    pub no_proxy: Option<String>,
+}
+
+/// Bounds on what an image from outside may make this host do.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Unpacked bytes of one layer; more is refused as a decompression bomb.
+    pub layer_bytes: u64,
+    /// Entries of one layer.
+    pub layer_entries: u64,
+    /// Bytes of a manifest, index or image configuration.
+    pub metadata_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { layer_bytes: 64 << 30, layer_entries: 10_000_000, metadata_bytes: 4 << 20 }
+    }
+}
+
+/// Everything the engine needs to know about its surroundings.
+#[derive(Clone)]
+pub struct Config {
+    /// The state folder.
+    pub root: PathBuf,
+    /// The engine's own executable, started again for each container's monitor.
+    pub executable: PathBuf,
+    /// The host's resolver configuration, copied into containers that share the host's network.
+    pub resolv_conf: PathBuf,
+    /// Registries (host:port) spoken to without TLS, besides loopback addresses.
+    pub insecure_registries: Vec<String>,
+    /// Where passwords come from.
+    pub credentials: CredentialSource,
+    /// Proxies.
+    pub proxies: Proxies,
+    /// Bounds on images from outside.
+    pub limits: Limits,
+    /// Clamp for all times in what is built, in seconds since 1970.
+    pub source_date_epoch: Option<i64>,
+    /// False makes every build step run again.
+    pub use_cache: bool,
+    /// Receives progress.
+    pub progress: Arc<dyn Sink>,
+    /// Stops everything.
+    pub cancel: Cancel,
+}
+
+/// A handle on one state folder. Cloning is cheap; clones share everything but, after [`Engine::with_cancel`], the
+/// cancel token.
+#[derive(Clone)]
+pub struct Engine {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    cancel: Cancel,
+}
+
+impl Engine {
+    /// Opens (and on first use creates) the state folder, and sweeps what killed processes left behind.
+    ///
+    /// # Errors
+    /// `permission` or `os` when the folder cannot be made or written; `unsupported` when a newer version made it.
+    pub fn open(config: Config) -> Result<Engine> {
+        let store = Store::open(&config.root)?;
+        let cancel = config.cancel.clone();
+        Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel })
+    }
+
+    /// The same engine, its operations stopped by another token.
+    pub fn with_cancel(&self, cancel: Cancel) -> Engine {
+        Engine { cancel, ..self.clone() }
+    }
+
+    /// What the engine was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The state folder.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The token that stops this handle's operations.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Where progress goes.
+    pub fn progress(&self) -> &Arc<dyn Sink> {
+        &self.config.progress
+    }
+
+    /// Reports something the user should know although the operation goes on.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.config.progress.event(progress::Event::Warning(message.into()));
+    }
+}

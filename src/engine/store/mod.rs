@@ -1,0 +1,360 @@
+//! The state folder: one tree, many processes, no daemon.
+//!
+//! ```text
+//! ROOT/
+//!   format              the number of this layout, checked before anything else
+//!   lock                shared while content is being added or used, exclusive for a sweep of content
+//!   blobs/sha256/HEX    content (OCI image layout)
+//!   refs/REGISTRY/REPOSITORY/:TAG     one file a name -> descriptor of a manifest or index
+//!   layers/ID/fs        an unpacked layer, ready as an overlay lower; layers/ID/layer.json describes it
+//!   containers/ID/      one folder a container, locked by its monitor while it lives
+//!   cache/steps/KEY     one file a cached build step
+//!   locks/NAME          one file an object someone is making right now
+//!   tmp/NAME/           work areas, each locked by its owner: everything is born here
+//! ```
+//!
+//! Rules: content is written in a work area, made durable, and appears by one rename; only then is it named.
+//! Nothing is ever changed in place. A work area whose lock is free belongs to a dead process and is swept.
+//! Reading needs no lock and no write.
+
+pub mod blobs;
+pub mod refs;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::cancel::Cancel;
+use super::error::{Error, Kind, OsContext, Result};
+
+const FORMAT: u32 = 1;
+
+/// An open state folder.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    // This process's own work area, for temporary files; made when first needed.
+    scratch: Mutex<Option<Arc<Workspace>>>,
+}
+
+/// A held lock; released when dropped (or when the process dies).
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    // A per-object lock's file, removed by the last holder.
+    path: Option<PathBuf>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // While the lock is held the name can only be ours: whoever waits checks the inode afterwards.
+            let _ = fs::remove_file(path);
+        }
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// A folder below `tmp/` that belongs to this process; removed with all it holds when dropped.
+#[derive(Debug)]
+pub struct Workspace {
+    path: PathBuf,
+    // The folder itself, flocked; a duplicate held by a monitor keeps the lock.
+    lock: File,
+}
+
+impl Workspace {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path inside it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The descriptor that carries the lock, to be handed to a monitor.
+    pub fn lock_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next process: its lock is free then.
+        let _ = remove_tree(&self.path);
+    }
+}
+
+impl Store {
+    /// Opens the folder, creating it (mode 0700) on first use, and sweeps what dead processes left.
+    ///
+    /// # Errors
+    /// `permission`/`os` when it cannot be made or written; `unsupported` for a newer layout.
+    pub fn open(root: &Path) -> Result<Store> {
+        let root = std::path::absolute(root).os(|| format!("state folder {}", root.display()))?;
+        let store = Store { root, scratch: Mutex::new(None) };
+        match fs::read_to_string(store.root.join("format")) {
+            Ok(text) => store.check_format(&text)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => store.create()?,
+            Err(e) => return Err(e).os(|| format!("read {}", store.root.join("format").display())),
+        }
+        store.sweep_workspaces()?;
+        Ok(store)
+    }
+
+    fn check_format(&self, text: &str) -> Result<()> {
+        match text.trim().parse::<u32>() {
+            Ok(FORMAT) => Ok(()),
+            Ok(newer) => Err(Error::new(
+                Kind::Unsupported,
+                format!("state folder {} has format {newer}, this moonshell reads {FORMAT}", self.root.display()),
+            )
+            .with_hint("use the moonshell that made it, or another folder with --root")),
+            Err(_) => Err(Error::integrity(format!("{}/format is not a number", self.root.display()))),
+        }
+    }
+
+    fn create(&self) -> Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "locks", "tmp"] {
+            let path = self.root.join(dir);
+            builder.create(&path).os(|| format!("create {}", path.display()))?;
+        }
+        self.write_file(&self.root.join("lock"), b"")?;
+        // Last: a folder without `format` is one whose creation did not finish, and is created again.
+        self.write_file(&self.root.join("format"), format!("{FORMAT}\n").as_bytes())
+    }
+
+    /// The state folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path below the state folder.
+    pub fn join(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Writes a small file so that it is there whole or not at all, and durable on return.
+    ///
+    /// # Errors
+    /// `os`; the old file, if any, is then untouched.
+    pub fn write_file(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let dir = path.parent().unwrap_or(&self.root);
+        let mut file = self.temporary_file()?;
+        let write = || -> io::Result<()> {
+            io::Write::write_all(&mut file, content)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|e| e.error)?;
+            sync_dir(dir)
+        };
+        write().os(|| format!("write {}", path.display()))
+    }
+
+    /// A temporary file on the store's file system, in this process's work area.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn temporary_file(&self) -> Result<tempfile::NamedTempFile> {
+        let scratch = {
+            let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*slot {
+                Some(workspace) => workspace.clone(),
+                None => slot.insert(Arc::new(self.workspace()?)).clone(),
+            }
+        };
+        tempfile::NamedTempFile::new_in(scratch.path()).os(|| "create a temporary file")
+    }
+
+    /// Holds off sweeps of content while something is being added or used.
+    ///
+    /// # Errors
+    /// `interrupted`, `os`.
+    pub fn shared(&self, cancel: &Cancel) -> Result<Lock> {
+        let path = self.root.join("lock");
+        let file = File::open(&path).os(|| format!("open {}", path.display()))?;
+        lock_file(&file, FlockOperation::LockShared, cancel)?;
+        Ok(Lock { file, path: None })
+    }
+
+    /// The sweep's lock, if nobody adds or uses content now.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn try_exclusive(&self) -> Result<Option<Lock>> {
+        let path = self.root.join("lock");
+        let file = File::open(&path).os(|| format!("open {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { file, path: None })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(e) => Err(e).os(|| "lock the store"),
+        }
+    }
+
+    /// The lock of one object (`blob-HEX`, `layer-ID`, `step-KEY`): whoever holds it makes the object; others wait
+    /// here and then find it made.
+    ///
+    /// # Errors
+    /// `interrupted`, `os`.
+    pub fn lock_object(&self, name: &str, cancel: &Cancel) -> Result<Lock> {
+        let path = self.root.join("locks").join(name);
+        loop {
+            let file = fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .os(|| format!("open {}", path.display()))?;
+            lock_file(&file, FlockOperation::LockExclusive, cancel)?;
+            // The last holder removed the name we opened: take the new one.
+            if same_file(&file, &path)? {
+                return Ok(Lock { file, path: Some(path) });
+            }
+        }
+    }
+
+    /// Makes a work area.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn workspace(&self) -> Result<Workspace> {
+        self.workspace_in(&self.root.join("tmp"))
+    }
+
+    /// Makes a locked folder with a fresh 64-digit id below `containers/`; removed when dropped.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_workspace(&self) -> Result<Workspace> {
+        self.workspace_in(&self.root.join("containers"))
+    }
+
+    fn workspace_in(&self, parent: &Path) -> Result<Workspace> {
+        loop {
+            let path = parent.join(random_id()?);
+            fs::DirBuilder::new().mode(0o700).create(&path).os(|| format!("create {}", path.display()))?;
+            let lock = File::open(&path).os(|| format!("open {}", path.display()))?;
+            flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", path.display()))?;
+            // A sweeper may have taken the folder between its creation and our lock.
+            if same_file(&lock, &path)? {
+                return Ok(Workspace { path, lock });
+            }
+        }
+    }
+
+    fn sweep_workspaces(&self) -> Result<()> {
+        for parent in ["tmp", "containers"] {
+            let parent = self.root.join(parent);
+            for entry in fs::read_dir(&parent).os(|| format!("list {}", parent.display()))? {
+                let path = entry.os(|| format!("list {}", parent.display()))?.path();
+                sweep_one(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes one left-over if its owner is dead; leaves it alone if not.
+fn sweep_one(path: &Path) -> Result<()> {
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || !same_file(&file, path)? {
+        return Ok(());
+    }
+    remove_tree(path).os(|| format!("sweep {}", path.display()))
+}
+
+/// True while `path` still names the open `file`.
+fn same_file(file: &File, path: &Path) -> Result<bool> {
+    let open = file.metadata().os(|| format!("stat {}", path.display()))?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e).os(|| format!("stat {}", path.display())),
+    }
+}
+
+/// Waits for a lock without giving up the cancel token: where it is not free at once, a thread waits in `flock`
+/// and this one in `poll`.
+fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let at_once = match operation {
+        FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
+        _ => FlockOperation::NonBlockingLockExclusive,
+    };
+    match flock(file, at_once) {
+        Ok(()) => return Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Err(e) => return Err(e).os(|| "lock"),
+    }
+    // The duplicate shares the open file description, so the lock it takes is ours; if we are cancelled first, the
+    // thread's duplicate is the last one and gives the lock back the moment it gets it.
+    let copy = file.try_clone().os(|| "duplicate a lock's descriptor")?;
+    let (done_read, done_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).os(|| "pipe")?;
+    let waiter = std::thread::spawn(move || {
+        let result = flock(&copy, operation);
+        drop(done_write);
+        result
+    });
+    loop {
+        let mut fds = [
+            PollFd::from_borrowed_fd(done_read.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => break,
+            Ok(_) => cancel.check()?,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e).os(|| "poll"),
+        }
+    }
+    match waiter.join() {
+        Ok(result) => result.os(|| "lock"),
+        Err(_) => Err(Error::new(Kind::Internal, "the thread that waited for a lock panicked")),
+    }
+}
+
+/// Sixty-four random hexadecimal digits, the form of container ids.
+///
+/// # Errors
+/// `os` when the kernel gives no random bytes.
+pub fn random_id() -> Result<String> {
+    let mut bytes = [0u8; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).os(|| "getrandom")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes a folder's entries durable.
+///
+/// # Errors
+/// The system's.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes everything written so far to the file system that holds `path` durable.
+///
+/// # Errors
+/// `os`, also for write-back errors of earlier writes.
+pub fn sync_filesystem(path: &Path) -> Result<()> {
+    let dir = File::open(path).os(|| format!("open {}", path.display()))?;
+    rustix::fs::syncfs(&dir).os(|| format!("syncfs {}", path.display()))
+}
+
+/// Removes a tree; a tree that is not there is fine.
+///
+/// # Errors
+/// The system's; what is left can be removed by another call.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,1 @@
+//! The fence around system calls: `unsafe` lives below this folder and nowhere else.
