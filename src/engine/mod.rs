@@ -4,8 +4,10 @@
 //! credentials, a progress sink and a cancel token in [`Config`].
 
 pub mod cancel;
+pub mod container;
 pub mod digest;
 pub mod error;
+pub mod image;
 pub mod progress;
 pub mod reference;
 pub mod store;

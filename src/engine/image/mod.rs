@@ -1,0 +1,3 @@
+//! Images: manifests, configurations and names.
+
+pub mod config;
