@@ -207,7 +207,7 @@ fn set_limit(limit: &PosixRlimit, notes: &OwnedFd) -> Result<()> {
     let name = format!("{:?}", limit.typ()).trim_start_matches("Rlimit").to_lowercase();
     let kind = resource(limit.typ());
     let wanted = Rlimit { current: value(limit.soft()), maximum: value(limit.hard()) };
-    match rustix::process::setrlimit(kind, wanted.clone()) {
+    match rustix::process::setrlimit(kind, wanted) {
         Err(rustix::io::Errno::PERM) => {}
         other => return other.os(|| format!("set limit {name}")),
     }

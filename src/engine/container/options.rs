@@ -1,6 +1,8 @@
 //! What a caller can ask of a container, read once from Lua or the command line.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::error::{Error, Result};
@@ -36,27 +38,16 @@ pub enum Network {
 }
 
 /// Where standard input comes from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Input {
     /// Nothing: end of file at once.
     #[default]
     Nothing,
-    /// The caller's own standard input.
-    Inherit,
+    /// What can be read from this descriptor: the caller's own standard input. With a terminal asked for, and a
+    /// terminal here, this one is put into raw mode for the time.
+    From(Arc<OwnedFd>),
     /// These bytes.
     Bytes(Vec<u8>),
-}
-
-/// What to do with standard output and error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Output {
-    /// Pass it to the caller's own streams.
-    #[default]
-    Pass,
-    /// Keep it for the result.
-    Capture,
-    /// Pass it on and keep it.
-    Both,
 }
 
 /// A folder or file of the host, or memory, seen in the container.
@@ -164,8 +155,6 @@ pub struct Options {
     pub tty: bool,
     /// Standard input.
     pub input: Input,
-    /// Standard output and error.
-    pub output: Output,
     /// Mounts.
     pub mounts: Vec<Mount>,
     /// Refuse writes to the root file system.

@@ -12,6 +12,8 @@ use rustix::mount::{
 use super::super::error::{Error, OsContext, Result};
 use super::wire::Rootfs;
 
+const PLAIN: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")];
+
 /// Mounts an overlay and returns its root.
 ///
 /// No device node in it can be opened (`nodev`): devices reach a container as bind mounts of the host's, so `mknod`
@@ -33,6 +35,10 @@ pub fn mount(rootfs: &Rootfs) -> Result<OwnedFd> {
     fsconfig_set_string(&context, "upperdir", &rootfs.upper)
         .os(|| format!("overlay upper {}", rootfs.upper.display()))?;
     fsconfig_set_string(&context, "workdir", &rootfs.work).os(|| format!("overlay work {}", rootfs.work.display()))?;
+    // Layers must stand for themselves: no redirects, no data left below, no index of the lower files' origins.
+    for (key, value) in PLAIN {
+        fsconfig_set_string(&context, key, value).os(|| format!("overlay option {key}"))?;
+    }
     // Before 5.10 there is no such option, and durability costs what it costs.
     let _ = fsconfig_set_flag(&context, "volatile");
     fsconfig_create(&context).os(|| format!("mount an overlay of {} layers", rootfs.lowers.len()))?;
@@ -56,10 +62,11 @@ fn mount_classic(rootfs: &Rootfs) -> Result<OwnedFd> {
         held.push(fd);
     }
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},volatile",
+        "lowerdir={},upperdir={},workdir={},{},volatile",
         names.join(":"),
         rootfs.upper.display(),
-        rootfs.work.display()
+        rootfs.work.display(),
+        PLAIN.map(|(key, value)| format!("{key}={value}")).join(","),
     );
     let options = std::ffi::CString::new(options).map_err(|_| Error::invalid("a layer's path holds a NUL"))?;
     rustix::mount::mount("overlay", &rootfs.mount_point, "overlay", MountFlags::NODEV, Some(options.as_c_str()))
