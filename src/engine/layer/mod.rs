@@ -6,10 +6,12 @@
 //! ROOT/layers/ID/layer.json   LayerMeta
 //! ```
 //!
-//! The tree is written by [`unpack`](fn@unpack::unpack) and read by `diff::pack`. A layer that is in place never
+//! The tree is written by [`unpack::unpack`] and read by [`diff::pack`]. A layer that is in place never
 //! changes. Source: OCI image specification 1.1, layer.md; the kernel's filesystems/overlayfs.rst.
 
 mod archive;
+mod compress;
+pub mod diff;
 mod pax;
 mod sparse;
 mod tree;

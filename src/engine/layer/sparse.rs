@@ -37,11 +37,8 @@ impl SparseRecords {
             b"name" => self.name = Some(value.to_vec()),
             b"size" | b"realsize" => self.size = Some(pax::decimal(value)?),
             b"numblocks" => self.blocks = Some(pax::decimal(value)?),
-            b"offset" => {
-                if self.offset.replace(pax::decimal(value)?).is_some() {
-                    return None;
-                }
-            }
+            b"offset" if self.offset.is_some() => return None,
+            b"offset" => self.offset = Some(pax::decimal(value)?),
             b"numbytes" => {
                 let segment = Segment { offset: self.offset.take()?, length: pax::decimal(value)? };
                 self.map.push(segment);

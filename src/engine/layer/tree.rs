@@ -21,7 +21,7 @@ use super::super::error::{Error, OsContext, Result};
 use super::{keeps_xattr, overlay_xattr_prefix};
 
 /// Folders a path may go through. Removing a tree opens one descriptor a level, and processes commonly may have 1,024.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 /// Bytes of a path: the kernel's PATH_MAX.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
@@ -79,7 +79,7 @@ pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'stati
     if parts.len() > MAX_DEPTH { Err("lies more than 256 folders deep") } else { Ok(parts) }
 }
 
-fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
     path.extend_from_slice(folder);
     if !folder.is_empty() {
