@@ -8,6 +8,7 @@ pub mod container;
 pub mod digest;
 pub mod error;
 pub mod image;
+pub mod layer;
 pub mod progress;
 pub mod reference;
 pub mod rootfs;
