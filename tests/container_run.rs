@@ -11,7 +11,7 @@ use moonshell::engine::container::options::{Command, Input, Options};
 use moonshell::engine::container::run::Base;
 use moonshell::engine::container::streams::{Ending, Stream};
 use moonshell::engine::error::Error;
-use moonshell::engine::image::config::Config as ImageDefaults;
+use moonshell::engine::image::config::RunConfig as ImageDefaults;
 use moonshell::engine::{Config, Engine, Limits, Proxies, progress};
 
 struct Host {

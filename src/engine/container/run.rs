@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::Engine;
 use super::super::error::{Error, Kind, OsContext, Result, from_io};
-use super::super::image::config::Config;
+use super::super::image::config::RunConfig;
 use super::super::rootfs::view::View;
 use super::super::store::Workspace;
 use super::super::sys;
@@ -32,7 +32,7 @@ pub struct Base<'a> {
     /// Unpacked layers, base first.
     pub lowers: &'a [PathBuf],
     /// The image's defaults.
-    pub config: &'a Config,
+    pub config: &'a RunConfig,
 }
 
 impl Engine {
@@ -90,7 +90,7 @@ impl Engine {
 
     /// Looks up who runs, in the image's own files.
     fn identity(&self, base: Base<'_>, user: Option<&str>) -> Result<Identity> {
-        let user = user.or(base.config.user.as_deref()).unwrap_or("");
+        let user = user.unwrap_or(&base.config.user);
         let view = View::new(base.lowers);
         let text = |path: &str| match view.read(Path::new(path), ACCOUNTS_LIMIT) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),

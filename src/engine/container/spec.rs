@@ -13,7 +13,7 @@ use oci_spec::runtime::{
 };
 
 use super::super::error::{Error, Kind, Result};
-use super::super::image::config::Config;
+use super::super::image::config::RunConfig;
 use super::options::{Command, Network, Options};
 use super::user::Identity;
 use super::{capabilities, cgroup};
@@ -64,7 +64,7 @@ pub struct Facts<'a> {
 ///
 /// # Errors
 /// `invalid_argument` for options that cannot be meant.
-pub fn make(options: &Options, image: &Config, command: Option<&Command>, facts: &Facts) -> Result<Spec> {
+pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, facts: &Facts) -> Result<Spec> {
     let hostname = match (&options.hostname, options.network) {
         (Some(name), _) => name.clone(),
         (None, _) => facts.id[..12].to_string(),
@@ -92,7 +92,7 @@ pub fn make(options: &Options, image: &Config, command: Option<&Command>, facts:
 
 fn process(
     options: &Options,
-    image: &Config,
+    image: &RunConfig,
     command: Option<&Command>,
     facts: &Facts,
     hostname: &str,
@@ -102,8 +102,8 @@ fn process(
         .uid(facts.identity.uid)
         .gid(facts.identity.gid)
         .additional_gids(facts.identity.groups.clone());
-    let cwd = options.workdir.as_deref().filter(|dir| !dir.is_empty());
-    let cwd = cwd.or(image.working_dir.as_deref()).filter(|dir| !dir.is_empty()).unwrap_or("/");
+    let cwd = options.workdir.as_deref().filter(|dir| !dir.is_empty()).unwrap_or(&image.working_dir);
+    let cwd = if cwd.is_empty() { "/" } else { cwd };
     let cwd = if cwd.starts_with('/') { PathBuf::from(cwd) } else { Path::new("/").join(cwd) };
     ProcessBuilder::default()
         .terminal(options.tty)
@@ -131,7 +131,7 @@ fn capability_sets(set: HashSet<Capability>) -> Result<oci_spec::runtime::LinuxC
 
 /// Entrypoint and command as Docker joins them: the command replaces the image's, the entrypoint stays unless it is
 /// replaced, and a replaced entrypoint drops the image's command.
-fn arguments(options: &Options, image: &Config, command: Option<&Command>) -> Result<Vec<String>> {
+fn arguments(options: &Options, image: &RunConfig, command: Option<&Command>) -> Result<Vec<String>> {
     let image_command =
         || if options.entrypoint.is_some() { Vec::new() } else { image.cmd.clone().unwrap_or_default() };
     let entrypoint = options.entrypoint.clone().or(image.entrypoint.clone()).unwrap_or_default();
@@ -148,12 +148,12 @@ fn arguments(options: &Options, image: &Config, command: Option<&Command>) -> Re
 }
 
 /// The image's shell, for commands that are one line.
-pub fn shell(image: &Config) -> Vec<String> {
+pub fn shell(image: &RunConfig) -> Vec<String> {
     let own = image.shell.clone().filter(|shell| !shell.is_empty());
     own.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()])
 }
 
-fn environment(options: &Options, image: &Config, facts: &Facts, hostname: &str) -> Result<Vec<String>> {
+fn environment(options: &Options, image: &RunConfig, facts: &Facts, hostname: &str) -> Result<Vec<String>> {
     let mut list: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: Option<&str>, replace: bool| {
         let at = list.iter().position(|(other, _)| other == name);
@@ -169,7 +169,7 @@ fn environment(options: &Options, image: &Config, facts: &Facts, hostname: &str)
     if options.tty {
         set("TERM", Some("xterm"), true);
     }
-    for variable in image.env.iter().flatten() {
+    for variable in &image.env {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         set(name, Some(value), true);
     }

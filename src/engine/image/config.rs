@@ -1,7 +1,8 @@
-//! An image's configuration: what the OCI specification has, what Docker adds, and whatever else is there, unchanged.
+//! The image configuration: what OCI defines, what Docker adds, and whatever else was there.
 //!
-//! Source: OCI image specification 1.1, config.md; Docker image specification 1.3 for `Healthcheck`, `Shell`,
-//! `OnBuild` and `ArgsEscaped`.
+//! An image that was pulled keeps its configuration byte for byte as a blob; this form is for reading it and for
+//! making the next one, so keys it does not know are kept beside those it does. Sources: OCI image specification 1.1,
+//! config.md; the moby project's image specification 1.2 for `Healthcheck`, `OnBuild`, `Shell`.
 
 use std::collections::BTreeMap;
 
@@ -9,150 +10,203 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::digest::Digest;
+use super::super::error::{Error, Kind, Result};
 
-/// The configuration file whose digest is the image's id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A set, the way Go programs write one: an object whose values are empty objects.
+pub type Set = BTreeMap<String, Empty>;
+
+/// The value of a [`Set`]'s entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// An image's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// RFC 3339 time.
+    /// When it was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// Go's name of the processor architecture: `amd64`, `arm64`.
+    /// The processor, as Go names it (`amd64`).
     #[serde(default)]
     pub architecture: String,
-    /// Go's name of the operating system: `linux`.
-    #[serde(default)]
-    pub os: String,
-    /// `v7`, `v8`.
+    /// The processor's variant (`v8`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// How containers of it run.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub config: Config,
-    /// Its layers.
+    /// The operating system.
+    #[serde(default)]
+    pub os: String,
+    /// Its version.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// What it must be able to do.
+    #[serde(rename = "os.features", default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// How containers are started.
+    #[serde(default, deserialize_with = "or_default")]
+    pub config: RunConfig,
+    /// The layers.
     pub rootfs: RootFs,
-    /// How it came about, oldest first.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    /// How the layers came about.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
-    /// Keys this version does not know.
+    /// Everything else, such as `container_config`.
     #[serde(flatten)]
-    pub other: Map<String, Value>,
+    pub extra: Map<String, Value>,
 }
 
-/// Defaults for containers of an image.
+/// How containers of an image are started unless told otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Config {
-    /// `USER[:GROUP]`.
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
-    pub user: Option<String>,
-    /// `80/tcp` and the like, as keys.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub exposed_ports: BTreeMap<String, Value>,
+pub struct RunConfig {
+    /// `user`, `uid`, `user:group`, `uid:gid`.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// `80/tcp`.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Set::is_empty")]
+    pub exposed_ports: Set,
     /// `NAME=value`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub env: Option<Vec<String>>,
-    /// The fixed front of the argument vector.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Comes before the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// Its default rest.
+    /// The command, or the entry point's arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
-    /// Paths that hold data, as keys.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub volumes: BTreeMap<String, Value>,
-    /// Absolute path.
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
-    pub working_dir: Option<String>,
+    /// Windows only: the command is one escaped string already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args_escaped: Option<bool>,
+    /// Paths that get a volume.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Set::is_empty")]
+    pub volumes: Set,
+    /// Where the command starts.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
     /// Labels.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// `SIGTERM` unless given.
+    /// The signal that asks it to stop (`SIGTERM`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// Docker: how to find out whether a container is well.
+    /// Seconds between that signal and the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Value>,
-    /// Docker: the shell for commands that are one line.
+    pub stop_timeout: Option<i64>,
+    /// How to tell whether it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// Instructions for builds that start from this image.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub on_build: Vec<String>,
+    /// The shell of commands given as one string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
-    /// Docker: instructions for builds that start from this image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_build: Option<Vec<String>>,
-    /// Keys this version does not know.
+    /// Everything else.
     #[serde(flatten)]
-    pub other: Map<String, Value>,
+    pub extra: Map<String, Value>,
 }
 
-/// The layers, base first, by the digests of their uncompressed tars.
+/// A health check; times in nanoseconds, 0 meaning the default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `["NONE"]`, `["CMD", ...]` or `["CMD-SHELL", "..."]`.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    /// Between two checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<i64>,
+    /// How long one may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// How long failures do not count after the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_period: Option<i64>,
+    /// Between two checks during that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<i64>,
+    /// Failures in a row that make it unhealthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i64>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The layers, by the digests of their uncompressed tars, base first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RootFs {
     /// Always `layers`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// One digest a layer.
-    #[serde(default, deserialize_with = "null_is_default")]
+    /// One for each layer.
+    #[serde(default, deserialize_with = "or_default")]
     pub diff_ids: Vec<Digest>,
+}
+
+impl Default for RootFs {
+    fn default() -> RootFs {
+        RootFs { kind: "layers".into(), diff_ids: Vec::new() }
+    }
 }
 
 /// One step of an image's making.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// RFC 3339 time.
+    /// When, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// What was done.
+    /// By which instruction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// Who did it.
+    /// By whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// A remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// True for a step that changed the configuration only.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// True for a step that made no layer.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
     pub empty_layer: bool,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
-impl ImageConfig {
-    /// An empty configuration for this machine.
-    pub fn empty() -> ImageConfig {
-        ImageConfig {
-            created: None,
-            author: None,
-            architecture: host_architecture().into(),
-            os: "linux".into(),
-            variant: None,
-            config: Config::default(),
-            rootfs: RootFs { kind: "layers".into(), diff_ids: Vec::new() },
-            history: Vec::new(),
-            other: Map::new(),
-        }
-    }
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
-/// Go's name of this machine's architecture.
-pub fn host_architecture() -> &'static str {
-    if cfg!(target_arch = "x86_64") {
-        "amd64"
-    } else if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else if cfg!(target_arch = "riscv64") {
-        "riscv64"
-    } else {
-        "unknown"
-    }
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+/// Go programs write `null` for what is empty.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-fn is_none_or_empty(text: &Option<String>) -> bool {
-    text.as_deref().is_none_or(str::is_empty)
+impl ImageConfig {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// `integrity` when it is not one.
+    pub fn parse(bytes: &[u8]) -> Result<ImageConfig> {
+        let config: ImageConfig = serde_json::from_slice(bytes)
+            .map_err(|e| Error::integrity("image configuration cannot be read").caused_by(e))?;
+        if config.rootfs.kind != "layers" {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("image configuration has a root file system of type '{}'", config.rootfs.kind),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The bytes to store; the same configuration gives the same bytes.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::new(Kind::Internal, "write image configuration").caused_by(e))
+    }
 }
 
 #[cfg(test)]
@@ -160,14 +214,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_what_it_does_not_know_and_reads_nulls() {
-        let text = r#"{"architecture":"amd64","os":"linux","config":{"Env":null,"Labels":null,"Shell":["/bin/bash","-c"],
-            "Healthcheck":{"Test":["NONE"]},"OnBuild":["RUN x"],"ArgsEscaped":true},"container":"c0ffee",
-            "rootfs":{"type":"layers","diff_ids":null},"history":null}"#;
-        let config: ImageConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(config.config.other["ArgsEscaped"], Value::Bool(true));
-        assert_eq!(config.other["container"], "c0ffee");
-        let again: ImageConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+    fn keeps_what_docker_adds_and_what_nobody_knows() {
+        let text = r#"{"architecture":"amd64","os":"linux","variant":"v2","os.version":"1","x-own":{"a":[1,2]},
+            "config":{"User":"1:2","ExposedPorts":{"80/tcp":{}},"Env":["A=b"],"Entrypoint":null,"Cmd":["sh"],
+              "Volumes":null,"WorkingDir":"/w","Labels":{"k":"v"},"OnBuild":["RUN x"],"Shell":["/bin/bash","-c"],
+              "Healthcheck":{"Test":["CMD","true"],"Interval":1000000000,"Retries":3,"Odd":1},"ArgsEscaped":true,
+              "StopSignal":"SIGINT","StopTimeout":7,"Hostname":"h","Tty":false},
+            "rootfs":{"type":"layers","diff_ids":[]},
+            "history":[{"created_by":"x","empty_layer":true,"odd":"y"},{"comment":"c"}]}"#;
+        let config = ImageConfig::parse(text.as_bytes()).unwrap();
+        assert_eq!(config.config.entrypoint, None);
+        assert_eq!(config.config.extra["Hostname"], "h");
+        assert!(config.history[0].empty_layer && !config.history[1].empty_layer);
+        let again = ImageConfig::parse(&config.to_bytes().unwrap()).unwrap();
         assert_eq!(again, config);
+        let mut before: Value = serde_json::from_str(text).unwrap();
+        let after: Value = serde_json::from_slice(&config.to_bytes().unwrap()).unwrap();
+        // A null and an absent key mean the same.
+        let run = before["config"].as_object_mut().unwrap();
+        run.retain(|_, value| !value.is_null());
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_configuration() {
+        for bad in ["", "[]", "{}", r#"{"rootfs":{"type":"layers","diff_ids":["sha256:x"]}}"#] {
+            assert!(ImageConfig::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let error = ImageConfig::parse(br#"{"rootfs":{"type":"layers+base","diff_ids":[]}}"#).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
     }
 }
