@@ -8,6 +8,7 @@ pub mod digest;
 pub mod error;
 pub mod progress;
 pub mod reference;
+pub mod registry;
 pub mod store;
 pub mod sys;
 
