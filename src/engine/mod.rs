@@ -6,6 +6,7 @@
 pub mod cancel;
 pub mod digest;
 pub mod error;
+pub mod image;
 pub mod layer;
 pub mod progress;
 pub mod reference;

@@ -207,9 +207,7 @@ impl Authority {
                 });
             }
             status => {
-                return Err(
-                    Error::new(Kind::Network, format!("the login service {realm} answered {status}")).into()
-                );
+                return Err(Error::new(Kind::Network, format!("the login service {realm} answered {status}")).into());
             }
         }
         let invalid = || Error::integrity(format!("the login service {realm} sent no token"));

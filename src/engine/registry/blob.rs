@@ -20,8 +20,16 @@ pub struct BlobReader(Verifying<Resuming>);
 
 impl BlobReader {
     pub(super) fn open(client: Client, repository: &str, digest: Digest, size: u64) -> Result<BlobReader> {
-        let mut inner =
-            Resuming { client, repository: repository.into(), digest, size, at: 0, failed: 0, failed_at: 0, body: None };
+        let mut inner = Resuming {
+            client,
+            repository: repository.into(),
+            digest,
+            size,
+            at: 0,
+            failed: 0,
+            failed_at: 0,
+            body: None,
+        };
         inner.connect()?;
         Ok(BlobReader(Verifying::new(inner, digest, Some(size))))
     }

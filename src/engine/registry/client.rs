@@ -66,6 +66,11 @@ impl Client {
         &self.0.registry
     }
 
+    /// The token that ends its connections.
+    pub fn cancel(&self) -> &Cancel {
+        self.0.transport.cancel()
+    }
+
     pub(super) fn url(&self, path: &str) -> Result<Uri> {
         url(&self.0.base, path)
     }
@@ -76,11 +81,7 @@ impl Client {
 
     /// Sends a request, answering one challenge. `make` builds it anew for each sending. Redirects are followed for
     /// requests that carry nothing.
-    pub(super) fn exchange(
-        &self,
-        scope: &Scope,
-        make: &mut dyn FnMut() -> Result<Call>,
-    ) -> Result<Answer, Failure> {
+    pub(super) fn exchange(&self, scope: &Scope, make: &mut dyn FnMut() -> Result<Call>) -> Result<Answer, Failure> {
         let shared = &self.0;
         let mut answered = false;
         loop {
@@ -128,8 +129,7 @@ impl Client {
         let what = format!("manifest {repository}{separator}{name}");
         let url = self.url(&format!("/v2/{repository}/manifests/{name}"))?;
         self.attempts().run(|| {
-            let mut make =
-                || Ok(Call::new(Method::GET, url.clone()).header(header::ACCEPT, MANIFEST_TYPES));
+            let mut make = || Ok(Call::new(Method::GET, url.clone()).header(header::ACCEPT, MANIFEST_TYPES));
             let answer = self.exchange(&Scope::pull(repository), &mut make)?;
             let answer = self.0.passing(answer, &what)?;
             let answer = self.0.expect(answer, &[200], &what)?;
@@ -152,8 +152,9 @@ impl Client {
         if let Some(expected) = pinned.or(claimed)
             && expected != digest
         {
-            return Err(Error::integrity(format!("{what} from {registry} has digest {digest}, expected {expected}"))
-                .into());
+            return Err(
+                Error::integrity(format!("{what} from {registry} has digest {digest}, expected {expected}")).into()
+            );
         }
         Ok(Fetched { bytes, digest, media_type })
     }
@@ -173,10 +174,9 @@ impl Client {
         })?;
         let answer = self.0.expect(answer, &[200, 201, 202], &what)?;
         match answer.header("docker-content-digest") {
-            Some(got) if got.starts_with("sha256:") && got != digest.to_string() => Err(Error::integrity(format!(
-                "registry {} stored {what} as {got}, expected {digest}",
-                self.0.registry
-            ))),
+            Some(got) if got.starts_with("sha256:") && got != digest.to_string() => {
+                Err(Error::integrity(format!("registry {} stored {what} as {got}, expected {digest}", self.0.registry)))
+            }
             _ => Ok(digest),
         }
     }
@@ -222,7 +222,8 @@ impl Client {
         // A list that leads back to itself must end some time.
         for _ in 0..10_000 {
             let Some(url) = next.take() else { break };
-            let answer = self.request(&Scope::pull(repository), &what, &mut || Ok(Call::new(Method::GET, url.clone())))?;
+            let answer =
+                self.request(&Scope::pull(repository), &what, &mut || Ok(Call::new(Method::GET, url.clone())))?;
             let answer = self.0.expect(answer, &[200], &what)?;
             next = match answer.header("link").and_then(next_page) {
                 Some(target) => Some(resolve(&answer.url, target)?).filter(|next| self.0.is_home(&origin(next))),

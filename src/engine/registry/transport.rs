@@ -122,9 +122,10 @@ impl Transport {
         }
         let through = match &proxy {
             // Not the address itself: it may hold a password.
-            Some(address) => Some(ureq::Proxy::new(address).map_err(|e| {
-                Error::invalid(format!("invalid proxy address for {}", origin(url))).caused_by(e)
-            })?),
+            Some(address) => Some(
+                ureq::Proxy::new(address)
+                    .map_err(|e| Error::invalid(format!("invalid proxy address for {}", origin(url))).caused_by(e))?,
+            ),
             None => None,
         };
         let config = Agent::config_builder()

@@ -55,9 +55,8 @@ impl Client {
         }
         let (scope, path) = scope_and_path;
         let url = self.url(&path)?;
-        let answer = self.exchange(&scope, &mut || {
-            Ok(Call::new(Method::POST, url.clone()).payload(Payload::Bytes(Vec::new())))
-        })?;
+        let answer = self
+            .exchange(&scope, &mut || Ok(Call::new(Method::POST, url.clone()).payload(Payload::Bytes(Vec::new()))))?;
         let answer = self.0.passing(answer, &what)?;
         let answer = self.0.expect(answer, &[201, 202], &what)?;
         if answer.status() == 201 {
