@@ -6,9 +6,15 @@
 //! ROOT/layers/ID/layer.json   LayerMeta
 //! ```
 //!
-//! The tree is written by [`unpack`](fn@unpack::unpack) and read by `diff::pack`. A layer that is in place never
+//! The tree is written by [`unpack::unpack`] and read by [`diff::pack`]. A layer that is in place never
 //! changes. Source: OCI image specification 1.1, layer.md; the kernel's filesystems/overlayfs.rst.
 
+mod archive;
+mod compress;
+pub mod diff;
+mod pax;
+mod sparse;
+mod tree;
 pub mod unpack;
 
 use std::fs;
@@ -123,6 +129,15 @@ pub fn overlay_xattr_prefix() -> &'static str {
             .map_or(true, |map| map.split_whitespace().eq(["0", "0", "4294967295"]));
         if admin && first { "trusted.overlay." } else { "user.overlay." }
     })
+}
+
+/// Whether an extended attribute belongs to a layer's content. overlayfs's own never do: in a lower layer they would
+/// send look-ups elsewhere. Labels of the host's security module do not either.
+fn keeps_xattr(name: &[u8]) -> bool {
+    const OVERLAY: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+    const KEPT: [&[u8]; 3] = [b"user.", b"trusted.", b"system.posix_acl_"];
+    let starts = |list: &[&[u8]]| list.iter().any(|prefix| name.starts_with(prefix));
+    !name.contains(&0) && (name == b"security.capability" || (starts(&KEPT) && !starts(&OVERLAY)))
 }
 
 fn check_id(id: &str) -> Result<()> {
