@@ -120,7 +120,7 @@ impl Engine {
         let limit = self.config.limits.metadata_bytes;
         let content = Content::of(target)?;
         let bytes = self.store.read_blob(&content.digest, limit)?;
-        let manifest = match manifest::parse(&bytes, Some(&target.media_type().to_string()))? {
+        let manifest = match manifest::parse(&bytes, Some(target.media_type().as_ref()))? {
             Document::Image(manifest) => manifest,
             Document::Index(_) => {
                 return Err(Error::integrity(format!("{} is an index, not an image", content.digest)));
