@@ -4,7 +4,7 @@
 //! digest is remembered in the descriptor's annotation [`INDEX`]: it is what other programs show as the image's
 //! digest. An image whose last name was given to another one stays, without a name.
 
-mod config;
+pub mod config;
 mod fetch;
 mod load;
 mod manifest;
