@@ -11,6 +11,7 @@ pub mod image;
 pub mod layer;
 pub mod progress;
 pub mod reference;
+pub mod registry;
 pub mod rootfs;
 pub mod store;
 pub mod sys;
