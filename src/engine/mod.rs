@@ -3,6 +3,7 @@
 //! It knows nothing of Lua, prints nothing and reads no environment variables: the caller passes folders,
 //! credentials, a progress sink and a cancel token in [`Config`].
 
+pub mod build;
 pub mod cancel;
 pub mod container;
 pub mod digest;

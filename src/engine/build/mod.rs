@@ -9,12 +9,12 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
-mod archive_of_host;
 mod commit;
 mod copy;
 mod files;
-mod settings;
+pub mod settings;
 mod step;
+mod tree;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,13 +130,21 @@ impl State {
             })
             .collect::<Result<_>>()?;
         if !missing.is_empty() {
+            let _in_use = engine.store().shared(engine.cancel())?;
             engine.unpack_layers(&missing)?;
         }
         Ok(self.lowers(engine.store()))
     }
 
     /// The state after a step: perhaps a layer more, a changed configuration, a line of history.
-    fn after(&self, key: Digest, layer: Option<String>, created: Option<String>, step: String, history: String) -> State {
+    fn after(
+        &self,
+        key: Digest,
+        layer: Option<String>,
+        created: Option<String>,
+        step: String,
+        history: String,
+    ) -> State {
         let mut config = self.0.config.clone();
         if created > config.created {
             config.created = created;

@@ -283,6 +283,14 @@ impl Engine {
         Ok(ids.iter().map(|id| self.store.layer_fs(id)).collect())
     }
 
+    /// Unpacks layers whose blobs are in the store. The caller holds `store.shared`.
+    ///
+    /// # Errors
+    /// `not_found` when a blob is missing; `integrity`, `os`, `interrupted`.
+    pub fn unpack_layers(&self, layers: &[Layer]) -> Result<()> {
+        fetch::bring_layers(self, None, layers)
+    }
+
     /// Writes the manifest of an image whose layer blobs are in the store. Nothing names it yet: hold
     /// `store.shared` until [`Engine::image_tag`] or [`Engine::image_keep`].
     ///

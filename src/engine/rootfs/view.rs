@@ -245,8 +245,8 @@ pub fn kind_name(meta: &Metadata) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::super::error::Kind;
+    use super::*;
     use std::os::unix::fs::symlink;
 
     fn layers() -> (tempfile::TempDir, Vec<PathBuf>) {
