@@ -5,7 +5,10 @@
 
 pub mod cancel;
 pub mod digest;
+mod elf;
 pub mod error;
+pub mod host_image;
+pub mod inroot;
 pub mod layer;
 pub mod progress;
 pub mod reference;
