@@ -12,6 +12,7 @@
 mod commit;
 mod copy;
 mod files;
+mod host;
 pub mod settings;
 mod step;
 mod tree;
