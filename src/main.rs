@@ -1,4 +1,7 @@
-//! x
-fn main() {
-    println!("hi");
+//! The `moonshell` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moonshell::cli::main()
 }

@@ -6,6 +6,8 @@
 pub mod cancel;
 pub mod digest;
 pub mod error;
+pub mod files;
+pub mod host;
 pub mod progress;
 pub mod reference;
 pub mod store;
