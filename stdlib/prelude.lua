@@ -34,6 +34,9 @@ local function finish(done, value, ...)
     raw_yield(PENDING, value)
     return finish(native.collect(value))
   end
+  if native.stopping() then
+    core.stop()
+  end
   error(value, 0)
 end
 core.finish = finish
@@ -51,25 +54,25 @@ function core.shim(call, flushes)
   end
 end
 
---- Ends the program (the reason is known to Rust): unwinds to the root where that is possible, raises elsewhere;
---- the armed hook then unwinds as soon as a yield is possible, so that no pcall can hold the program up.
+--- Ends the program (the reason is known to Rust): unwinds to the root where that is possible, so that no pcall can
+--- hold it up, and raises elsewhere.
 function core.stop()
   if raw_yieldable() then
     raw_yield(STOP)
   end
-  native.arm()
+  native.unwind()
   error("the program is ending", 0)
 end
 
 --- Closes a suspended coroutine, `<close>` variables innermost first, with interrupts off and an engine whose
 --- calls work although the program was cancelled.
 function core.dispose(co)
-  local previous = native.mask()
+  local before, masked = native.mask()
   native.disarm(co)
   enter(co)
   local ok, err = raw_close(co)
   leave()
-  native.unmask(previous)
+  native.unmask(before, masked)
   if not ok then
     native.close_failed(err)
   end

@@ -107,8 +107,16 @@ impl Branches {
         self.contexts.borrow().get(&id).map(|entry| entry.context.clone())
     }
 
-    /// The context of the code that runs now.
+    /// The context of the code that runs now: one that nothing cancels while an error unwinds a cancelled program.
     pub fn context(&self) -> Context {
+        let current = self.current();
+        if !super::interrupt::unwinding() {
+            return current;
+        }
+        Cancel::new().map_or(current.clone(), |cancel| current.with_cancel(cancel))
+    }
+
+    fn current(&self) -> Context {
         match self.get(self.current.get()).or_else(|| self.get(ROOT)) {
             Some(context) => context,
             // The root context is made with the table and never released.
@@ -123,7 +131,7 @@ impl Branches {
 
     /// A new context, cancelled together with the current one.
     pub fn branch(&self) -> Result<u64> {
-        let parent = self.context();
+        let parent = self.current();
         let (cancel, guard) = parent.cancel.child()?;
         let id = self.number();
         let entry = Entry { context: parent.with_cancel(cancel), _guard: Some(guard) };

@@ -5,8 +5,9 @@
 //! tells which that is (`enter`, `leave` around every resume).
 //!
 //! The hook suspends the coroutine where it can be suspended; the prelude then closes everything, and no `pcall`
-//! can prevent it. Elsewhere (a sort comparator, say) it raises, until Lua is back where it can be suspended. A
-//! second signal ends the process at once.
+//! can prevent it. Elsewhere (a sort comparator, say) it first waits for Lua to come back to where it can be
+//! suspended. Code that does not come back gets an error, and from then on everything counts as clean-up for a
+//! while, so that the `<close>` handlers the error runs are not cut short. A second signal ends the process at once.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
@@ -24,6 +25,12 @@ static CURRENT: AtomicPtr<ffi::lua_State> = AtomicPtr::new(ptr::null_mut());
 static STOPPING: AtomicBool = AtomicBool::new(false);
 /// How many clean-ups are running: they are not to be interrupted.
 static MASKED: AtomicUsize = AtomicUsize::new(0);
+/// An error is on its way out of code that could not be suspended; what runs is clean-up.
+static UNWINDING: AtomicBool = AtomicBool::new(false);
+/// Instructions the hook still lets pass.
+static PATIENCE: AtomicUsize = AtomicUsize::new(0);
+/// Instructions code that cannot be suspended gets to come back, and clean-up gets to end: a fraction of a second.
+const ENOUGH: usize = 2_000_000;
 /// The first signal that arrived, or 0.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// The thread that runs Lua: only it may touch a Lua state, also in a signal handler.
@@ -62,7 +69,7 @@ fn handle(signal: c_int) {
         // SAFETY: _exit is async-signal-safe.
         unsafe { libc::_exit(128 + signal) };
     }
-    STOPPING.store(true, Ordering::SeqCst);
+    stop();
     let current = CURRENT.load(Ordering::SeqCst);
     if !current.is_null() && MASKED.load(Ordering::SeqCst) == 0 {
         // SAFETY: CURRENT is the coroutine this very thread runs, kept alive by running; lua_sethook is the one Lua
@@ -80,17 +87,40 @@ unsafe fn set(state: *mut ffi::lua_State) {
     unsafe { ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT, 1) };
 }
 
-fn wanted() -> bool {
+fn hooked() -> bool {
     STOPPING.load(Ordering::SeqCst) && MASKED.load(Ordering::SeqCst) == 0
+}
+
+fn wanted() -> bool {
+    hooked() && !UNWINDING.load(Ordering::SeqCst)
+}
+
+/// Counts an instruction; true when there have been enough.
+fn impatient() -> bool {
+    let left = PATIENCE.load(Ordering::Relaxed);
+    PATIENCE.store(left.saturating_sub(1), Ordering::Relaxed);
+    left == 0
+}
+
+/// An error starts on its way out of code that cannot be suspended.
+fn unwind() {
+    PATIENCE.store(ENOUGH, Ordering::SeqCst);
+    UNWINDING.store(true, Ordering::SeqCst);
 }
 
 unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, info: *mut ffi::lua_Debug) {
     // SAFETY: Lua calls the hook with the running coroutine and a valid record. Nothing here has a destructor, so
     // lua_error may leave by a long jump; lua_yield without values is what a count hook may do.
     unsafe {
-        if !wanted() {
+        if !hooked() {
             ffi::lua_sethook(state, None, 0, 0);
             return;
+        }
+        if UNWINDING.load(Ordering::SeqCst) {
+            if !impatient() {
+                return;
+            }
+            UNWINDING.store(false, Ordering::SeqCst);
         }
         // The prelude asks by itself whether to stop, at places where nothing is half done.
         ffi::lua_getinfo(state, c"S".as_ptr(), info);
@@ -99,7 +129,8 @@ unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, info: *mut ffi::lua
         }
         if ffi::lua_isyieldable(state) != 0 {
             ffi::lua_yield(state, 0);
-        } else {
+        } else if impatient() {
+            unwind();
             ffi::lua_pushstring(state, c"interrupted".as_ptr());
             ffi::lua_error(state);
         }
@@ -135,8 +166,19 @@ unsafe extern "C-unwind" fn leave(state: *mut ffi::lua_State) -> c_int {
     1
 }
 
-/// `arm()`: installs the hook on the calling coroutine.
+/// `unwind()`: an error ends code that cannot be suspended; the hook takes over when that takes too long.
+unsafe extern "C-unwind" fn arm_unwind(state: *mut ffi::lua_State) -> c_int {
+    unwind();
+    // SAFETY: called by Lua with the running coroutine.
+    unsafe { set(state) };
+    0
+}
+
+/// `arm()`: installs the hook on the calling coroutine, if the program is to end.
 unsafe extern "C-unwind" fn arm(state: *mut ffi::lua_State) -> c_int {
+    if !wanted() {
+        return 0;
+    }
     // SAFETY: called by Lua with the running coroutine.
     unsafe { set(state) };
     0
@@ -159,8 +201,8 @@ unsafe extern "C-unwind" fn disarm(state: *mut ffi::lua_State) -> c_int {
 /// # Errors
 /// When memory is short.
 pub fn bind(lua: &Lua, native: &Table) -> mlua::Result<()> {
-    let functions: [(&str, ffi::lua_CFunction); 4] =
-        [("enter", enter), ("leave", leave), ("arm", arm), ("disarm", disarm)];
+    let functions: [(&str, ffi::lua_CFunction); 5] =
+        [("enter", enter), ("leave", leave), ("arm", arm), ("unwind", arm_unwind), ("disarm", disarm)];
     for (name, function) in functions {
         // SAFETY: each keeps Lua's calling convention: it returns the number of values it pushed.
         native.raw_set(name, unsafe { lua.create_c_function(function)? })?;
@@ -175,12 +217,18 @@ pub fn idle() {
 
 /// Asks the program to end, as `os.exit` does.
 pub fn stop() {
+    PATIENCE.store(ENOUGH, Ordering::SeqCst);
     STOPPING.store(true, Ordering::SeqCst);
 }
 
 /// True when the program is to end and no clean-up is running.
 pub fn stopping() -> bool {
     wanted()
+}
+
+/// True while an error leaves code that could not be suspended: its clean-up may use the engine.
+pub fn unwinding() -> bool {
+    UNWINDING.load(Ordering::SeqCst)
 }
 
 /// The signal that asked the program to end.
@@ -202,4 +250,5 @@ pub fn unmask() {
 pub fn reset() {
     SIGNAL.store(0, Ordering::SeqCst);
     STOPPING.store(false, Ordering::SeqCst);
+    UNWINDING.store(false, Ordering::SeqCst);
 }

@@ -62,13 +62,14 @@ fn contexts(lua: &Lua, native: &Table) -> mlua::Result<()> {
         let branches = branches(lua);
         let id = checked(branches.masked())?;
         interrupt::mask();
-        Ok(branches.switch(id))
+        Ok((branches.switch(id), id))
     };
     set("mask", lua.create_function(mask)?)?;
-    let unmask = |lua: &Lua, id: u64| {
+    let unmask = |lua: &Lua, (before, masked): (u64, u64)| {
         let branches = branches(lua);
         interrupt::unmask();
-        branches.release(branches.switch(id));
+        branches.switch(before);
+        branches.release(masked);
         Ok(())
     };
     set("unmask", lua.create_function(unmask)?)?;

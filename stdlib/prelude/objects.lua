@@ -60,9 +60,15 @@ function core.class(name, methods, get)
   return index, newindex
 end
 
---- `__close` of a handle type. Lua passes the error as a second argument, which the method knows nothing of.
+--- `__close` of a handle type. What is being given back is given back whole: the first Ctrl-C waits for it.
 function core.closer(method)
   return function(self)
-    method(self)
+    local before, masked = native.mask()
+    local ok, err = pcall(method, self)
+    native.unmask(before, masked)
+    native.arm()
+    if not ok then
+      error(err, 0)
+    end
   end
 end
