@@ -1,7 +1,10 @@
-//! The `moonshell` program.
+//! The moonshell program: parse the command line, run, exit.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|name| name == moonshell::engine::container::spawner::NAME) {
+        return ExitCode::from(moonshell::engine::container::spawner::serve() as u8);
+    }
     moonshell::cli::main()
 }

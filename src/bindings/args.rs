@@ -118,7 +118,10 @@ pub fn check(class: Option<&'static str>, row: &Function, args: &[Value]) -> Res
                 return Err(Error::invalid(format!("{}: argument {} '{}' {must}", name(), index + 1, param.name)));
             }
         }
-        return Ok(());
+        return match args.last() {
+            Some(Value::Table(_)) if !row.options.is_empty() => check_options(&name, row, args.last()),
+            _ => Ok(()),
+        };
     }
     check_options(&name, row, args.get(row.params.len()))?;
     let most = row.params.len() + usize::from(!row.options.is_empty());

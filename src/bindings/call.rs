@@ -136,7 +136,9 @@ impl<'a> Call<'a> {
 
     /// The trailing option table; empty when none was given.
     pub fn options(&self) -> Options {
-        let table = match self.arg(self.row.params.len()) {
+        // After any number of arguments it is the last one.
+        let place = if self.row.variadic.is_some() { self.count().saturating_sub(1) } else { self.row.params.len() };
+        let table = match self.arg(place) {
             Value::Table(table) if !self.row.options.is_empty() => Some(table),
             _ => None,
         };

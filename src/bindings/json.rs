@@ -1,7 +1,7 @@
 //! The `json` module.
 
 use mlua::serde::SerializeOptions;
-use mlua::{LuaSerdeExt, Value};
+use mlua::{Lua, LuaSerdeExt, Value};
 use serde::Serialize;
 
 use super::api::{Function, Type};
@@ -53,6 +53,14 @@ fn decode(call: &Call) -> Result<Outcome> {
     // The array metatable keeps an empty array an array when it is encoded again.
     let options = SerializeOptions::new().set_array_metatable(true);
     call.value(call.lua().to_value_with(&parsed, options)?)
+}
+
+/// A Rust value as plain Lua tables; what is absent is nil.
+///
+/// # Errors
+/// When it cannot be represented.
+pub fn to_lua(lua: &Lua, value: &impl Serialize) -> mlua::Result<Value> {
+    lua.to_value_with(value, SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false))
 }
 
 fn without_nulls(value: &mut serde_json::Value) {

@@ -51,8 +51,9 @@ pub mod error;
 mod fs;
 mod help;
 mod host;
+pub mod image;
 pub mod install;
-mod json;
+pub mod json;
 pub mod list;
 pub mod opts;
 mod registry;
@@ -67,6 +68,7 @@ pub use opts::Options;
 /// Every module of the API, in the order the reference shows them.
 pub fn modules() -> Vec<Module> {
     vec![
+        Module { name: "image", summary: "Images: pull, list, name, push, save.", functions: image::rows() },
         Module { name: "registry", summary: "Registries: passwords and tags.", functions: registry::rows() },
         Module { name: "host", summary: "The machine this script runs on.", functions: host::rows() },
         Module { name: "fs", summary: "Files of the host.", functions: fs::rows() },
@@ -81,5 +83,5 @@ pub fn globals() -> Vec<Function> {
 
 /// Every handle type.
 pub fn classes() -> Vec<Class> {
-    vec![host::result_class(), fs::folder_class()]
+    vec![image::class(), host::result_class(), fs::folder_class()]
 }

@@ -7,11 +7,13 @@
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// What every fallible engine function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The small, closed list of failures a script can tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The named thing does not exist.
     NotFound,

@@ -4,20 +4,30 @@
 //! credentials, a progress sink and a cancel token in [`Config`].
 
 pub mod cancel;
+pub mod container;
 pub mod digest;
 pub mod error;
 pub mod files;
 pub mod host;
+pub mod image;
+pub mod layer;
 pub mod progress;
 pub mod reference;
+pub mod registry;
+pub mod rootfs;
 pub mod store;
 pub mod sys;
 
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oci_spec::runtime::Capability;
 
 use cancel::Cancel;
-use error::Result;
+use container::spawner::Spawner;
+use error::{OsContext, Result};
 use progress::Sink;
 use store::Store;
 
@@ -101,6 +111,16 @@ pub struct Engine {
     config: Arc<Config>,
     store: Arc<Store>,
     cancel: Cancel,
+    shared: Arc<Shared>,
+}
+
+/// What is made when first needed, once for all clones of an engine.
+#[derive(Default)]
+struct Shared {
+    spawner: Mutex<Option<Arc<Spawner>>>,
+    // Compiled seccomp programs in memory files, by capabilities.
+    filters: Mutex<Vec<(HashSet<Capability>, OwnedFd)>>,
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Engine {
@@ -111,7 +131,7 @@ impl Engine {
     pub fn open(config: Config) -> Result<Engine> {
         let store = Store::open(&config.root)?;
         let cancel = config.cancel.clone();
-        Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel })
+        Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() })
     }
 
     /// The same engine, its operations stopped by another token.
@@ -137,6 +157,29 @@ impl Engine {
     /// Where progress goes.
     pub fn progress(&self) -> &Arc<dyn Sink> {
         &self.config.progress
+    }
+
+    /// The same, but each message only once in the engine's life.
+    pub fn warn_once(&self, message: String) {
+        if self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(message.clone()) {
+            self.warn(message);
+        }
+    }
+
+    /// A compiled seccomp program for these capabilities, made by `make` the first time.
+    fn cached_filter(
+        &self,
+        capabilities: &HashSet<Capability>,
+        make: impl FnOnce() -> Result<OwnedFd>,
+    ) -> Result<OwnedFd> {
+        let mut filters = self.shared.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        if !filters.iter().any(|(key, _)| key == capabilities) {
+            let made = make()?;
+            filters.push((capabilities.clone(), made));
+        }
+        let found = filters.iter().find(|(key, _)| key == capabilities);
+        let (_, fd) = found.ok_or_else(|| error::Error::new(error::Kind::Internal, "a filter vanished"))?;
+        fd.try_clone().os(|| "duplicate a seccomp program")
     }
 
     /// Reports something the user should know although the operation goes on.

@@ -1,0 +1,209 @@
+//! What a caller can ask of a container, read once from Lua or the command line.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::error::{Error, Result};
+use super::cgroup::Limits;
+
+/// A command: one line for the image's shell, or an argument vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Given to the image's shell (`/bin/sh -c` unless its configuration says otherwise).
+    Line(String),
+    /// Executed as it is.
+    Argv(Vec<String>),
+}
+
+impl Command {
+    /// What to show a person.
+    pub fn display(&self) -> String {
+        match self {
+            Command::Line(line) => line.clone(),
+            Command::Argv(argv) => argv.join(" "),
+        }
+    }
+}
+
+/// Which network a container sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// A namespace of its own with nothing but loopback.
+    #[default]
+    None,
+    /// The host's.
+    Host,
+}
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Input {
+    /// Nothing: end of file at once.
+    #[default]
+    Nothing,
+    /// What can be read from this descriptor: the caller's own standard input. With a terminal asked for, and a
+    /// terminal here, this one is put into raw mode for the time.
+    From(Arc<OwnedFd>),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// A folder or file of the host, or memory, seen in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The host's path; `None` for a tmpfs.
+    pub source: Option<PathBuf>,
+    /// The absolute path in the container.
+    pub target: PathBuf,
+    /// Whether writing is refused.
+    pub read_only: bool,
+    /// Further options of a tmpfs, such as `size=64m`.
+    pub options: Vec<String>,
+}
+
+impl Mount {
+    /// Parses the short form `SOURCE:TARGET[:ro|rw]`, both absolute.
+    ///
+    /// # Errors
+    /// `invalid_argument`; `unsupported` for a named volume.
+    pub fn parse(text: &str) -> Result<Mount> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (source, target, mode) = match parts[..] {
+            [source, target] => (source, target, "rw"),
+            [source, target, mode] => (source, target, mode),
+            _ => return Err(Error::invalid(format!("invalid mount '{text}': expected SOURCE:TARGET[:ro]"))),
+        };
+        if !source.starts_with('/') && !source.starts_with("./") && !source.starts_with("../") {
+            let message = format!("invalid mount '{text}': the source must be a path ('/x' or './x')");
+            return Err(Error::invalid(message));
+        }
+        let source = std::path::absolute(source).map_err(|e| Error::invalid(format!("invalid mount '{text}': {e}")))?;
+        let mut mount = Mount { source: Some(source), target: target.into(), read_only: false, options: Vec::new() };
+        for word in mode.split(',') {
+            match word {
+                "ro" => mount.read_only = true,
+                "rw" | "z" | "Z" => {}
+                _ => return Err(Error::invalid(format!("invalid mount '{text}': unknown option '{word}'"))),
+            }
+        }
+        mount.check()?;
+        Ok(mount)
+    }
+
+    /// Refuses targets that cannot be mounted on.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        let target = self.target.display();
+        if !self.target.is_absolute() {
+            return Err(Error::invalid(format!("mount target '{target}' must be an absolute path")));
+        }
+        if self.target.components().count() < 2 {
+            return Err(Error::invalid("a mount cannot replace the container's '/'"));
+        }
+        Ok(())
+    }
+}
+
+/// A resource limit of processes (setrlimit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    /// The kernel's name in lower case without `RLIMIT_`: `nofile`, `core`, ...
+    pub name: String,
+    /// What counts.
+    pub soft: u64,
+    /// What an unprivileged process may raise it to.
+    pub hard: u64,
+}
+
+impl Ulimit {
+    /// Parses `NAME=SOFT[:HARD]`; `-1` or `unlimited` for no limit.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn parse(text: &str) -> Result<Ulimit> {
+        let bad = || Error::invalid(format!("invalid ulimit '{text}': expected NAME=SOFT[:HARD]"));
+        let (name, value) = text.split_once('=').ok_or_else(bad)?;
+        let number = |text: &str| match text {
+            "-1" | "unlimited" => Ok(u64::MAX),
+            text => text.parse::<u64>().map_err(|_| bad()),
+        };
+        let (soft, hard) = value.split_once(':').unwrap_or((value, value));
+        Ok(Ulimit { name: name.to_lowercase(), soft: number(soft)?, hard: number(hard)? })
+    }
+}
+
+/// Everything that can be asked of one container.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Replaces the image's entrypoint; an empty one takes it away.
+    pub entrypoint: Option<Vec<String>>,
+    /// Variables; they win over the image's. `None` removes one.
+    pub env: Vec<(String, Option<String>)>,
+    /// Working folder.
+    pub workdir: Option<String>,
+    /// `USER[:GROUP]`, names or numbers.
+    pub user: Option<String>,
+    /// Host name; the short id by default.
+    pub hostname: Option<String>,
+    /// Network.
+    pub network: Network,
+    /// Give it a terminal.
+    pub tty: bool,
+    /// Standard input.
+    pub input: Input,
+    /// Mounts.
+    pub mounts: Vec<Mount>,
+    /// Refuse writes to the root file system.
+    pub read_only: bool,
+    /// Every capability, no filter, nothing masked.
+    pub privileged: bool,
+    /// Capabilities to add.
+    pub cap_add: Vec<String>,
+    /// Capabilities to take away.
+    pub cap_drop: Vec<String>,
+    /// Refuse gaining privileges by setuid programs.
+    pub no_new_privileges: bool,
+    /// Run without the seccomp filter.
+    pub seccomp_unconfined: bool,
+    /// Limits of processes.
+    pub ulimits: Vec<Ulimit>,
+    /// Limits of the container as a whole.
+    pub limits: Limits,
+    /// Size of `/dev/shm` in bytes; 64 MiB by default.
+    pub shm_bytes: Option<u64>,
+    /// Lines for `/etc/hosts`: name and address.
+    pub hosts: Vec<(String, String)>,
+    /// Name servers instead of the host's.
+    pub dns: Vec<String>,
+    /// Kill it after this long.
+    pub timeout: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_in_short_form() {
+        let mount = Mount::parse("/data:/var/lib/db:ro").unwrap();
+        assert_eq!((mount.source, mount.read_only), (Some("/data".into()), true));
+        for bad in ["", "/a", "data:/x", "/a:b", "/a:/", "/a:/b:rx", "/a:/b:ro:z", ":/a"] {
+            assert!(Mount::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Mount::parse("data:/x").unwrap_err().message(),
+            "invalid mount 'data:/x': the source must be a path ('/x' or './x')"
+        );
+    }
+
+    #[test]
+    fn ulimits() {
+        assert_eq!(Ulimit::parse("nofile=1024").unwrap(), Ulimit { name: "nofile".into(), soft: 1024, hard: 1024 });
+        assert_eq!(Ulimit::parse("core=0:-1").unwrap().hard, u64::MAX);
+        assert!(Ulimit::parse("nofile").is_err() && Ulimit::parse("nofile=x").is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Overlay mounts that exist nowhere but in a descriptor until a container takes them.
+//!
+//! Source: Documentation/filesystems/overlayfs.rst; fsopen(2) and friends, since Linux 5.2; `lowerdir+`, one layer a
+//! call and so no limit but overlayfs' own, since 6.8.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
+
+use super::super::error::{Error, OsContext, Result};
+use super::wire::Rootfs;
+
+const PLAIN: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")];
+
+/// Mounts an overlay and returns its root.
+///
+/// No device node in it can be opened (`nodev`): devices reach a container as bind mounts of the host's, so `mknod`
+/// in a container gives access to nothing, on every kind of cgroup. The mount is `volatile`: overlayfs syncs nothing
+/// by itself, and whoever keeps the upper folder makes it durable.
+///
+/// # Errors
+/// `unsupported` without overlayfs; `os`.
+pub fn mount(rootfs: &Rootfs) -> Result<OwnedFd> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).os(|| "open overlayfs")?;
+    fsconfig_set_string(&context, "source", "overlay").os(|| "overlay source")?;
+    for (at, lower) in rootfs.lowers.iter().enumerate() {
+        match fsconfig_set_string(&context, "lowerdir+", lower) {
+            Ok(()) => {}
+            Err(_) if at == 0 => return mount_classic(rootfs),
+            Err(e) => return Err(e).os(|| format!("overlay layer {}", lower.display())),
+        }
+    }
+    fsconfig_set_string(&context, "upperdir", &rootfs.upper)
+        .os(|| format!("overlay upper {}", rootfs.upper.display()))?;
+    fsconfig_set_string(&context, "workdir", &rootfs.work).os(|| format!("overlay work {}", rootfs.work.display()))?;
+    // Layers must stand for themselves: no redirects, no data left below, no index of the lower files' origins.
+    for (key, value) in PLAIN {
+        fsconfig_set_string(&context, key, value).os(|| format!("overlay option {key}"))?;
+    }
+    // Before 5.10 there is no such option, and durability costs what it costs.
+    let _ = fsconfig_set_flag(&context, "volatile");
+    fsconfig_create(&context).os(|| format!("mount an overlay of {} layers", rootfs.lowers.len()))?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV).os(|| "mount an overlay")
+}
+
+/// For kernels without `lowerdir+`: mount(2), whose options fit one page (some 200 layers, as each is named
+/// `/proc/self/fd/N`), in a mount namespace of this process's own, from where a detached copy is taken.
+fn mount_classic(rootfs: &Rootfs) -> Result<OwnedFd> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).os(|| "create a mount namespace")?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .os(|| "make mounts private")?;
+    let mut held: Vec<OwnedFd> = Vec::new();
+    let mut names = Vec::new();
+    for lower in &rootfs.lowers {
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let fd = rustix::fs::open(lower, flags, rustix::fs::Mode::empty())
+            .os(|| format!("open layer {}", lower.display()))?;
+        names.push(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        held.push(fd);
+    }
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},{},volatile",
+        names.join(":"),
+        rootfs.upper.display(),
+        rootfs.work.display(),
+        PLAIN.map(|(key, value)| format!("{key}={value}")).join(","),
+    );
+    let options = std::ffi::CString::new(options).map_err(|_| Error::invalid("a layer's path holds a NUL"))?;
+    rustix::mount::mount("overlay", &rootfs.mount_point, "overlay", MountFlags::NODEV, Some(options.as_c_str()))
+        .os(|| format!("mount an overlay of {} layers", names.len()))?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(rustix::fs::CWD, &rootfs.mount_point, flags).os(|| "detach an overlay")?;
+    rustix::mount::unmount(&rootfs.mount_point, UnmountFlags::DETACH).os(|| "detach an overlay")?;
+    Ok(tree)
+}

@@ -1,0 +1,333 @@
+//! The engine's side of a running container: its streams, its end, and the ways to stop it.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::super::cancel::Cancel;
+use super::super::error::{Error, Kind, OsContext, Result, from_io};
+use super::super::sys;
+use super::options::Input;
+use super::wire::{Order, Report};
+
+/// Which of the two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output; everything, with a terminal.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// Takes output as it comes.
+pub type OutputSink<'a> = dyn FnMut(Stream, &[u8]) -> Result<()> + 'a;
+
+/// How a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// 0-255; 128+n for signal n.
+    pub code: i32,
+    /// The signal, if one killed it.
+    pub signal: Option<i32>,
+}
+
+/// The descriptors the engine keeps of a container it started.
+pub struct Streams {
+    control: OwnedFd,
+    input: Input,
+    stdin: Option<OwnedFd>,
+    outputs: [Option<OwnedFd>; 2],
+    terminal: Option<Terminal>,
+    pending: VecDeque<u8>,
+}
+
+/// The container's terminal, and ours in raw mode while this lives.
+struct Terminal {
+    master: OwnedFd,
+    ours: Option<(OwnedFd, rustix::termios::Termios)>,
+    // Readable after each change of our window's size.
+    resized: Option<(OwnedFd, signal_hook::SigId)>,
+}
+
+impl Terminal {
+    fn new(master: OwnedFd, input: &Input) -> Result<Terminal> {
+        let mut terminal = Terminal { master, ours: None, resized: None };
+        let Input::From(fd) = input else { return Ok(terminal) };
+        let Ok(before) = rustix::termios::tcgetattr(fd) else { return Ok(terminal) };
+        let copy = fd.try_clone().os(|| "duplicate the terminal")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(&copy, rustix::termios::OptionalActions::Drain, &raw)
+            .os(|| "put the terminal into raw mode")?;
+        terminal.ours = Some((copy, before));
+        let (reader, writer) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
+                .os(|| "pipe")?;
+        let id = signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, writer)
+            .map_err(|e| from_io(e, "watch the terminal's size"))?;
+        terminal.resized = Some((reader, id));
+        terminal.copy_size();
+        Ok(terminal)
+    }
+
+    /// Gives the container's terminal the size of ours.
+    fn copy_size(&self) {
+        if let Some((reader, _)) = &self.resized {
+            let mut buffer = [0; 64];
+            let _ = rustix::io::read(reader, &mut buffer);
+        }
+        if let Some((ours, _)) = &self.ours
+            && let Ok(size) = rustix::termios::tcgetwinsize(ours)
+        {
+            // The program may have ended; then nobody looks at the size.
+            let _ = rustix::termios::tcsetwinsize(&self.master, size);
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some((ours, before)) = &self.ours {
+            let _ = rustix::termios::tcsetattr(ours, rustix::termios::OptionalActions::Drain, before);
+        }
+        if let Some((_, id)) = &self.resized {
+            signal_hook::low_level::unregister(*id);
+        }
+    }
+}
+
+/// What one turn of `poll` found.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Control,
+    Cancel,
+    Output(usize),
+    Master,
+    Resized,
+    Input,
+    Stdin,
+}
+
+impl Streams {
+    /// Takes the engine's ends: of the control socket, and with no terminal of the three pipes.
+    pub fn new(control: OwnedFd, input: Input, pipes: Option<[OwnedFd; 3]>) -> Streams {
+        let pending = match &input {
+            Input::Bytes(bytes) => bytes.iter().copied().collect(),
+            _ => VecDeque::new(),
+        };
+        let (stdin, outputs) = match pipes {
+            Some([stdin, stdout, stderr]) => (Some(stdin), [Some(stdout), Some(stderr)]),
+            None => (None, [None, None]),
+        };
+        Streams { control, input, stdin, outputs, terminal: None, pending }
+    }
+
+    /// Gives the program an empty standard input.
+    pub fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Moves bytes until the container has ended and its output is drained.
+    ///
+    /// On cancellation or time-out the container is killed, its end awaited, and the error returned.
+    ///
+    /// # Errors
+    /// `interrupted`, `timeout`; what kept the program from starting; `os`.
+    pub fn pump(
+        mut self,
+        cancel: &Cancel,
+        timeout: Option<Duration>,
+        sink: &mut OutputSink<'_>,
+        warn: &dyn Fn(String),
+    ) -> Result<Ending> {
+        let deadline = timeout.map(|limit| (Instant::now() + limit, limit));
+        let mut ending: Option<Result<Ending>> = None;
+        let mut stopped: Option<Error> = None;
+        let mut failed_sink: Option<Error> = None;
+        while ending.is_none() || self.outputs.iter().any(Option::is_some) {
+            let ready = self.wait(cancel, stopped.is_some(), ending.is_some(), deadline.map(|(at, _)| at))?;
+            if stopped.is_none() {
+                if cancel.is_cancelled() {
+                    stopped = Some(Error::interrupted());
+                } else if let Some((at, limit)) = deadline
+                    && Instant::now() >= at
+                {
+                    stopped = Some(Error::new(Kind::Timeout, format!("still running after {limit:?}")));
+                }
+                if stopped.is_some() {
+                    self.kill();
+                }
+            }
+            for source in ready {
+                match source {
+                    Source::Control => ending = self.take_report(warn)?.or(ending),
+                    Source::Output(at) => {
+                        let result = self.take_output(at, sink);
+                        self.note_sink_failure(result, &mut failed_sink);
+                    }
+                    Source::Master => {
+                        let result = self.take_master(sink);
+                        self.note_sink_failure(result, &mut failed_sink);
+                    }
+                    Source::Resized => self.terminal.iter().for_each(Terminal::copy_size),
+                    Source::Input => self.take_input()?,
+                    Source::Stdin => self.give_input()?,
+                    Source::Cancel => {}
+                }
+            }
+        }
+        drop(self.terminal.take());
+        if let Some(error) = stopped.or(failed_sink) {
+            return Err(error);
+        }
+        ending.unwrap_or_else(|| Err(Error::new(Kind::Internal, "the container ended without a report")))
+    }
+
+    /// Our own output is gone (a closed pipe): nobody reads the container's, so it is stopped.
+    fn note_sink_failure(&mut self, result: Result<()>, failed: &mut Option<Error>) {
+        if let Err(error) = result
+            && failed.is_none()
+        {
+            *failed = Some(error);
+            self.kill();
+        }
+    }
+
+    fn kill(&mut self) {
+        // It may have ended already: its report is on its way then.
+        if let Ok(bytes) = serde_json::to_vec(&Order::Signal(libc::SIGKILL)) {
+            let _ = sys::fd::send(&self.control, &bytes, &[]);
+        }
+    }
+
+    fn wait(&self, cancel: &Cancel, stopped: bool, ended: bool, deadline: Option<Instant>) -> Result<Vec<Source>> {
+        let mut list: Vec<(Source, BorrowedFd<'_>, PollFlags)> = Vec::new();
+        if !ended {
+            list.push((Source::Control, self.control.as_fd(), PollFlags::IN));
+        }
+        if !stopped {
+            list.push((Source::Cancel, cancel.fd(), PollFlags::IN));
+        }
+        for (at, output) in self.outputs.iter().enumerate() {
+            list.extend(output.iter().map(|fd| (Source::Output(at), fd.as_fd(), PollFlags::IN)));
+        }
+        if let Some(terminal) = &self.terminal {
+            list.push((Source::Master, terminal.master.as_fd(), PollFlags::IN));
+            list.extend(terminal.resized.iter().map(|(fd, _)| (Source::Resized, fd.as_fd(), PollFlags::IN)));
+        }
+        let destination = self.stdin.as_ref().or(self.terminal.as_ref().map(|terminal| &terminal.master));
+        if let Some(destination) = destination {
+            match &self.input {
+                Input::From(fd) if self.pending.is_empty() => list.push((Source::Input, fd.as_fd(), PollFlags::IN)),
+                _ => {}
+            }
+            if !self.pending.is_empty() {
+                list.push((Source::Stdin, destination.as_fd(), PollFlags::OUT));
+            }
+        }
+        let mut fds: Vec<PollFd<'_>> =
+            list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        let left = deadline.filter(|_| !stopped).map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos() as i64 });
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e).os(|| "poll"),
+        }
+        Ok(list.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|((source, ..), _)| *source).collect())
+    }
+
+    fn take_report(&mut self, warn: &dyn Fn(String)) -> Result<Option<Result<Ending>>> {
+        let (bytes, fds) =
+            sys::fd::receive(&self.control, 64 << 10).map_err(|e| from_io(e, "hear from the monitor"))?;
+        if bytes.is_empty() {
+            let error = Error::new(Kind::Internal, "the container's monitor was killed, and the container with it");
+            return Ok(Some(Err(error)));
+        }
+        let report = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::new(Kind::Internal, format!("malformed report from the monitor: {e}")))?;
+        Ok(match report {
+            Report::Warning(message) => {
+                warn(message);
+                None
+            }
+            Report::Terminal => {
+                let master = fds.into_iter().next();
+                let master = master.ok_or_else(|| Error::new(Kind::Internal, "no terminal came with its report"))?;
+                rustix::io::ioctl_fionbio(&master, true).os(|| "prepare the terminal")?;
+                self.terminal = Some(Terminal::new(master, &self.input)?);
+                None
+            }
+            Report::Failed(failure) => Some(Err(failure.into())),
+            Report::Exited { code, signal } => Some(Ok(Ending { code, signal })),
+        })
+    }
+
+    fn take_output(&mut self, at: usize, sink: &mut OutputSink<'_>) -> Result<()> {
+        let Some(fd) = &self.outputs[at] else { return Ok(()) };
+        let mut buffer = [0; 64 << 10];
+        match rustix::io::read(fd, &mut buffer) {
+            Ok(0) => self.outputs[at] = None,
+            Ok(count) => sink(if at == 0 { Stream::Out } else { Stream::Err }, &buffer[..count])?,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(e) => return Err(e).os(|| "read the container's output"),
+        }
+        Ok(())
+    }
+
+    fn take_master(&mut self, sink: &mut OutputSink<'_>) -> Result<()> {
+        let Some(terminal) = &self.terminal else { return Ok(()) };
+        let mut buffer = [0; 64 << 10];
+        match rustix::io::read(&terminal.master, &mut buffer) {
+            // EIO: the last process that had the slave open is gone.
+            Ok(0) | Err(Errno::IO) => drop(self.terminal.take()),
+            Ok(count) => sink(Stream::Out, &buffer[..count])?,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(e) => return Err(e).os(|| "read the container's terminal"),
+        }
+        Ok(())
+    }
+
+    fn take_input(&mut self) -> Result<()> {
+        let Input::From(fd) = &self.input else { return Ok(()) };
+        let mut buffer = [0; 64 << 10];
+        match rustix::io::read(fd, &mut buffer) {
+            Ok(0) | Err(Errno::IO) => self.end_input(),
+            Ok(count) => self.pending.extend(&buffer[..count]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(e) => return Err(e).os(|| "read standard input"),
+        }
+        Ok(())
+    }
+
+    fn end_input(&mut self) {
+        self.input = Input::Nothing;
+        match &self.terminal {
+            // A terminal has no end of file; its end-of-file character says as much to a program that reads lines.
+            Some(_) => self.pending.push_back(4),
+            None => self.stdin = None,
+        }
+    }
+
+    fn give_input(&mut self) -> Result<()> {
+        let destination = self.stdin.as_ref().or(self.terminal.as_ref().map(|terminal| &terminal.master));
+        let Some(destination) = destination else { return Ok(()) };
+        match rustix::io::write(destination, self.pending.as_slices().0) {
+            Ok(count) => drop(self.pending.drain(..count)),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // The program has closed its standard input: the rest is not wanted.
+            Err(Errno::PIPE | Errno::IO) => {
+                self.pending.clear();
+                self.stdin = None;
+                self.input = Input::Nothing;
+            }
+            Err(e) => return Err(e).os(|| "write the container's standard input"),
+        }
+        if self.pending.is_empty() && matches!(self.input, Input::Bytes(_)) {
+            self.end_input();
+        }
+        Ok(())
+    }
+}

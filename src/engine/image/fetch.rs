@@ -1,0 +1,251 @@
+//! A layer's way in: one pipeline from the registry (or the store) to the unpacked folder.
+//!
+//! ```text
+//! fetch, hash, keep the blob  ->  inflate, hash the diff id  ->  unpack
+//! ```
+//!
+//! Each stage is a thread; several layers run at once. Whoever holds a blob's lock fetches it; others wait and find
+//! it there. The first error stops all.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::super::Engine;
+use super::super::cancel::Cancel;
+use super::super::digest::{Digest, Hashing, Verifying};
+use super::super::error::{Error, Result, from_io};
+use super::super::layer::unpack::{UnpackOptions, unpack};
+use super::super::layer::{LayerMeta, decompress};
+use super::super::progress::Task;
+use super::super::registry::Client;
+use super::super::store::blobs::BlobWriter;
+use super::Layer;
+use super::manifest::Content;
+use super::pipe::{PipeReader, PipeWriter, pipe};
+
+/// Layers on their way at once.
+const PARALLEL: usize = 4;
+
+/// Remembers what failed first, and stops the rest.
+pub(super) struct FirstError {
+    cancel: Cancel,
+    first: Mutex<Option<Error>>,
+}
+
+impl FirstError {
+    /// `cancel` is the token of the work to stop.
+    pub fn new(cancel: &Cancel) -> FirstError {
+        FirstError { cancel: cancel.clone(), first: Mutex::new(None) }
+    }
+
+    /// Takes note of a failure; what follows from it is forgotten.
+    pub fn note<T>(&self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                self.cancel.cancel();
+                None
+            }
+        }
+    }
+
+    /// The first failure, if there was one.
+    pub fn finish(self) -> Result<()> {
+        match self.first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs `work` on each of `items`, up to four at once, and returns the first error.
+pub(super) fn each<T: Sync>(
+    items: &[T],
+    outer: &Cancel,
+    cancel: &Cancel,
+    work: impl Fn(&T, &FirstError) -> Result<()> + Sync,
+) -> Result<()> {
+    let first = FirstError::new(cancel);
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL.min(items.len()) {
+            scope.spawn(|| {
+                while !cancel.is_cancelled() {
+                    let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                    first.note(work(item, &first));
+                }
+            });
+        }
+    });
+    // Whatever broke because the user stopped it broke for that reason.
+    outer.check()?;
+    first.finish()
+}
+
+/// Brings layers into the store, blobs and folders. Without a registry the blobs must be there. The caller holds
+/// `store.shared`.
+///
+/// # Errors
+/// The first failure of any layer.
+pub(super) fn bring_layers(engine: &Engine, from: Option<(&Client, &str)>, layers: &[Layer]) -> Result<()> {
+    let (child, _guard) = engine.cancel.child()?;
+    // What fails first must also break the connections of the others.
+    let cancel = from.map_or(child, |(client, _)| client.cancel().clone());
+    let mut distinct: Vec<&Layer> = Vec::new();
+    for layer in layers {
+        if !distinct.contains(&layer) {
+            distinct.push(layer);
+        }
+    }
+    each(&distinct, &engine.cancel, &cancel, |layer, first| {
+        Bringing { engine, from, cancel: &cancel, layer, first }.run()
+    })
+}
+
+struct Bringing<'a> {
+    engine: &'a Engine,
+    from: Option<(&'a Client, &'a str)>,
+    cancel: &'a Cancel,
+    layer: &'a Layer,
+    first: &'a FirstError,
+}
+
+impl Bringing<'_> {
+    fn run(&self) -> Result<()> {
+        let (store, blob, id) = (&self.engine.store, self.layer.blob, self.layer.diff_id.hex());
+        let task = Task::start(&self.engine.config.progress, "pull", blob.digest.short(), Some(blob.size));
+        let _blob = store.lock_object(&format!("blob-{}", blob.digest.hex()), self.cancel)?;
+        let _layer = store.lock_object(&format!("layer-{id}"), self.cancel)?;
+        let have_blob = store.blob_size(&blob.digest) == Some(blob.size);
+        let have_layer = store.has_layer(&id);
+        match (have_blob || (have_layer && self.from.is_none()), have_layer) {
+            (true, true) => {
+                task.end("already here");
+                return Ok(());
+            }
+            (true, false) => {
+                let file = store.open_blob(&blob.digest)?;
+                self.unpack(&mut Verifying::new(file, blob.digest, Some(blob.size)), None, &task)?;
+            }
+            (false, true) => self.fetch(&mut *self.open()?, &task)?,
+            (false, false) => {
+                let mut source = self.open()?;
+                self.unpack(&mut *source, Some(store.blob_writer()?), &task)?;
+            }
+        }
+        task.end("done");
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + Send>> {
+        let blob = self.layer.blob;
+        match self.from {
+            Some((client, repository)) => Ok(Box::new(client.blob(repository, &blob.digest, blob.size)?)),
+            None => {
+                Err(Error::not_found(format!("blob {} is not in the store", blob.digest))
+                    .with_hint("pull the image again"))
+            }
+        }
+    }
+
+    /// The blob alone: its layer is unpacked already, from another blob.
+    fn fetch(&self, source: &mut dyn Read, task: &Task) -> Result<()> {
+        let blob = self.layer.blob;
+        let mut writer = self.engine.store.blob_writer()?;
+        let mut told = Told { inner: &mut writer, task };
+        io::copy(source, &mut told).map_err(|e| from_io(e, format!("write blob {}", blob.digest)))?;
+        writer.commit(Some((blob.digest, blob.size)))?;
+        Ok(())
+    }
+
+    fn unpack(&self, source: &mut (dyn Read + Send), keep: Option<BlobWriter>, task: &Task) -> Result<()> {
+        let store = &self.engine.store;
+        let workspace = store.workspace()?;
+        let root = workspace.join("fs");
+        std::fs::create_dir(&root).map_err(|e| from_io(e, format!("create {}", root.display())))?;
+        let (compressed, fetched) = pipe();
+        let (tar, inflated) = pipe();
+        let first = self.first;
+        let options = UnpackOptions { limits: self.engine.config.limits, cancel: self.cancel };
+        let (kept, diff_id, unpacked) = std::thread::scope(|scope| {
+            let keeping = scope.spawn(|| first.note(self.keep(source, fetched, keep, task)));
+            let inflating = scope.spawn(|| first.note(inflate(compressed, inflated)));
+            let unpacked = first.note(unpack(tar, &root, &options));
+            (keeping.join().ok().flatten(), inflating.join().ok().flatten(), unpacked)
+        });
+        let (Some(()), Some(diff_id), Some(unpacked)) = (kept, diff_id, unpacked) else {
+            // The first error is noted already.
+            return Err(Error::interrupted());
+        };
+        let expected = self.layer.diff_id;
+        if diff_id != expected {
+            return Err(Error::integrity(format!(
+                "layer {} unpacks to {diff_id}, but the image's configuration says {expected}",
+                self.layer.blob.digest
+            )));
+        }
+        let meta = LayerMeta { diff_id: Some(diff_id), bytes: unpacked.bytes, entries: unpacked.entries };
+        store.install_layer(&expected.hex(), workspace, &meta)
+    }
+
+    /// The first stage: into the pipe, and where it is new into the blob's file.
+    fn keep(&self, source: &mut dyn Read, pipe: PipeWriter, mut keep: Option<BlobWriter>, task: &Task) -> Result<()> {
+        let blob = self.layer.blob;
+        let sent = pipe.pump(source, |bytes| {
+            if let Some(writer) = &mut keep {
+                writer.write_all(bytes)?;
+            }
+            task.advance(bytes.len() as u64);
+            Ok(())
+        });
+        sent.map_err(|e| from_io(e, format!("write blob {}", blob.digest)))?;
+        // Making it durable overlaps with the unpacking of what is still in the pipe.
+        match keep {
+            Some(writer) => writer.commit(Some((blob.digest, blob.size))).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The second stage: inflates, and computes the digest of the tar.
+fn inflate(compressed: PipeReader, tar: PipeWriter) -> Result<Digest> {
+    let mut hashing = Hashing::new(decompress(compressed)?);
+    tar.pump(&mut hashing, |_| Ok(())).map_err(|e| from_io(e, "decompress the layer"))?;
+    Ok(hashing.finish().1)
+}
+
+/// A writer that tells a task how much went through.
+struct Told<'a> {
+    inner: &'a mut BlobWriter,
+    task: &'a Task,
+}
+
+impl Write for Told<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.task.advance(count as u64);
+        Ok(count)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads a small blob of a registry, checked.
+///
+/// # Errors
+/// `integrity` when it is longer than allowed or not what its digest says, and the registry's.
+pub(super) fn small_blob(client: &Client, repository: &str, content: Content, limit: u64) -> Result<Vec<u8>> {
+    if content.size > limit {
+        return Err(Error::integrity(format!(
+            "image configuration {} has {} bytes, more than {limit}",
+            content.digest, content.size
+        )));
+    }
+    let mut bytes = Vec::with_capacity(content.size as usize);
+    let mut reader = client.blob(repository, &content.digest, content.size)?;
+    reader.read_to_end(&mut bytes).map_err(|e| from_io(e, format!("read blob {}", content.digest)))?;
+    Ok(bytes)
+}

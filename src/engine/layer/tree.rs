@@ -1,0 +1,424 @@
+//! The folder a layer is unpacked into: every change to it goes through here.
+//!
+//! A name from an archive is turned into a real path, relative to the root and free of symbolic links, by
+//! [`Tree::enter`]. Folders are opened with `openat2` forbidding links and ways out (kernel 5.6), and everything else
+//! is done with one component relative to such a descriptor, never following a last link; so a mistake in the
+//! resolution could at worst misplace a file inside the root.
+//!
+//! Few folders are open at a time. One that was changed gets its time back when it is closed, so that memory does not
+//! grow with the number of folders.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+};
+use rustix::io::Errno;
+
+use super::super::error::{Error, OsContext, Result};
+use super::{keeps_xattr, overlay_xattr_prefix};
+
+/// Folders a path may go through. Removing a tree opens one descriptor a level, and processes commonly may have 1,024.
+pub(super) const MAX_DEPTH: usize = 256;
+/// Bytes of a path: the kernel's PATH_MAX.
+const MAX_PATH: usize = 4096;
+const MAX_NAME: usize = 255;
+/// Symbolic links one path may go through: the kernel's own number.
+const MAX_LINKS: usize = 40;
+const OPEN_FOLDERS: usize = 16;
+
+/// Owner, permissions and attributes of an entry.
+pub(super) struct Meta<'a> {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: (i64, u32),
+    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
+}
+
+struct Open {
+    path: Vec<u8>,
+    fd: Rc<OwnedFd>,
+    mtime: Timespec,
+    changed: bool,
+    used: u64,
+}
+
+/// A folder being filled.
+pub(super) struct Tree {
+    root: OwnedFd,
+    open: Vec<Open>,
+    clock: u64,
+}
+
+/// A place for an entry: an open folder and a name in it. `path` is the real path, for bookkeeping only.
+pub(super) struct Place {
+    pub folder: Rc<OwnedFd>,
+    pub name: Vec<u8>,
+    pub path: Vec<u8>,
+}
+
+/// What a name means: its components, without empty ones, `.` and `..`. Says how a refused name offends.
+pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'static str> {
+    if name.len() > MAX_PATH {
+        return Err("has a path longer than 4096 bytes");
+    }
+    let mut parts = Vec::new();
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop().ok_or("climbs out of the root file system")?;
+            }
+            _ if part.len() > MAX_NAME => return Err("has a name longer than 255 bytes"),
+            _ => parts.push(part),
+        }
+    }
+    if parts.len() > MAX_DEPTH { Err("lies more than 256 folders deep") } else { Ok(parts) }
+}
+
+pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
+    path.extend_from_slice(folder);
+    if !folder.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+fn timespec((seconds, nanos): (i64, u32)) -> Timespec {
+    Timespec { tv_sec: seconds, tv_nsec: i64::from(nanos) as _ }
+}
+
+fn times(mtime: Timespec) -> Timestamps {
+    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
+}
+
+pub(super) fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+pub(super) fn is_folder(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+impl Tree {
+    pub fn open(root: &Path) -> Result<Tree> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, root, flags, Mode::empty()).os(|| format!("open {}", root.display()))?;
+        Ok(Tree { root, open: Vec::new(), clock: 0 })
+    }
+
+    /// The folder at a real path, and its place in the list of open ones.
+    fn folder(&mut self, path: &[u8]) -> rustix::io::Result<usize> {
+        self.clock += 1;
+        if let Some(at) = self.open.iter().position(|open| open.path == path) {
+            self.open[at].used = self.clock;
+            return Ok(at);
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let name = if path.is_empty() { &b"."[..] } else { path };
+        let fd = rustix::fs::openat2(&self.root, name, flags, Mode::empty(), resolve)?;
+        let stat = rustix::fs::fstat(&fd)?;
+        let mtime = Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ };
+        if self.open.len() >= OPEN_FOLDERS {
+            let oldest = (0..self.open.len()).min_by_key(|at| self.open[*at].used).unwrap_or(0);
+            self.close(oldest)?;
+        }
+        let (path, fd, used) = (path.to_vec(), Rc::new(fd), self.clock);
+        self.open.push(Open { path, fd, mtime, changed: false, used });
+        Ok(self.open.len() - 1)
+    }
+
+    fn close(&mut self, at: usize) -> rustix::io::Result<()> {
+        let open = self.open.swap_remove(at);
+        if open.changed { rustix::fs::futimens(&open.fd, &times(open.mtime)) } else { Ok(()) }
+    }
+
+    /// Forgets a folder that is about to be removed, and all in it.
+    fn forget(&mut self, path: &[u8]) {
+        self.open.retain(|open| {
+            open.path.strip_prefix(path).is_none_or(|rest| !(rest.is_empty() || rest.starts_with(b"/")))
+        });
+    }
+
+    /// Gives all folders their times.
+    pub fn finish(mut self) -> Result<()> {
+        while !self.open.is_empty() {
+            self.close(0).os(|| "set the time of a folder")?;
+        }
+        Ok(())
+    }
+
+    /// The real path of the folder that `parts` lead to, made where it is missing. Links on the way are followed as a
+    /// process whose root is the tree would follow them.
+    pub fn enter_folder(&mut self, parts: &[&[u8]], mtime: (i64, u32)) -> Result<Vec<u8>> {
+        let path = parts.join(&b'/');
+        match self.folder(&path) {
+            Ok(_) => Ok(path),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {
+                let path = self.resolve(parts)?;
+                self.make(&path, mtime)?;
+                Ok(path)
+            }
+            Err(e) => Err(e).os(|| "open its folder"),
+        }
+    }
+
+    /// The place that `parts` (not empty) name, in a folder entered as [`Tree::enter_folder`] does and about to be
+    /// changed. The last component is not followed.
+    pub fn enter(&mut self, parts: &[&[u8]], mtime: (i64, u32)) -> Result<Place> {
+        let (name, parents) = parts.split_last().ok_or_else(|| Error::integrity("names the root itself"))?;
+        let path = self.enter_folder(parents, mtime)?;
+        let at = self.folder(&path).os(|| "open its folder")?;
+        self.open[at].changed = true;
+        let folder = self.open[at].fd.clone();
+        Ok(Place { folder, name: name.to_vec(), path: join(&path, name) })
+    }
+
+    /// Like [`Tree::enter`], but makes and changes nothing.
+    pub fn find(&mut self, parts: &[&[u8]]) -> Result<Option<Place>> {
+        let Some((name, parents)) = parts.split_last() else { return Ok(None) };
+        let path = self.resolve(parents)?;
+        match self.folder(&path) {
+            Ok(at) => {
+                let folder = self.open[at].fd.clone();
+                Ok(Some(Place { folder, name: name.to_vec(), path: join(&path, name) }))
+            }
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(None),
+            Err(e) => Err(e).os(|| "open its folder"),
+        }
+    }
+
+    /// The path without symbolic links that `parts` lead to. What does not exist is taken as it is written.
+    fn resolve(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>> {
+        let mut todo: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
+        let mut real: Vec<Vec<u8>> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                // At the root `..` is the root, as after chroot(2).
+                b".." => {
+                    real.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let target = match self.folder(&real.join(&b'/')) {
+                Ok(at) => rustix::fs::readlinkat(&self.open[at].fd, &part[..], Vec::new()),
+                Err(e) => Err(e),
+            };
+            match target {
+                Ok(target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Error::integrity("lies behind more than 40 symbolic links"));
+                    }
+                    let target = target.as_bytes();
+                    if target.starts_with(b"/") {
+                        real.clear();
+                    }
+                    todo.extend(target.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
+                }
+                Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => real.push(part),
+                Err(e) => return Err(e).os(|| "read a symbolic link on its way"),
+            }
+            if real.len() >= MAX_DEPTH {
+                return Err(Error::integrity("lies more than 256 folders deep"));
+            }
+        }
+        Ok(real.join(&b'/'))
+    }
+
+    /// Makes the missing folders of a real path: root's, mode 0755, with the time of the entry that needs them.
+    fn make(&mut self, path: &[u8], mtime: (i64, u32)) -> Result<()> {
+        let mut done = Vec::new();
+        for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            let next = join(&done, part);
+            match self.folder(&next) {
+                Ok(_) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                    let parent = self.folder(&done).os(|| "open its folder")?;
+                    self.open[parent].changed = true;
+                    let folder = self.open[parent].fd.clone();
+                    let place = Place { folder, name: part.to_vec(), path: next.clone() };
+                    let opaque = match stat(&place)? {
+                        None => false,
+                        Some(found) if is_whiteout(&found) => {
+                            unlink(&place)?;
+                            true
+                        }
+                        Some(_) => {
+                            let next = super::archive::shown(&next);
+                            return Err(Error::integrity(format!("lies below '{next}', which is not a folder")));
+                        }
+                    };
+                    self.make_folder(&place, opaque, &Meta { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: &[] })?;
+                }
+                Err(e) => return Err(e).os(|| "open its folder"),
+            }
+            done = next;
+        }
+        Ok(())
+    }
+
+    fn make_folder(&mut self, place: &Place, opaque: bool, meta: &Meta) -> Result<()> {
+        rustix::fs::mkdirat(&*place.folder, &place.name[..], Mode::from_raw_mode(0o700)).os(|| "make folder")?;
+        self.dress_folder(&place.path, meta)?;
+        if opaque { self.set_opaque(&place.path) } else { Ok(()) }
+    }
+
+    /// Gives a folder its owner, mode and attributes at once, its time when it is closed.
+    pub fn dress_folder(&mut self, path: &[u8], meta: &Meta) -> Result<()> {
+        let at = self.folder(path).os(|| "open folder")?;
+        let open = &mut self.open[at];
+        (open.mtime, open.changed) = (timespec(meta.mtime), true);
+        dress_open(&open.fd, meta)
+    }
+
+    /// Makes a folder hide what lower layers have in its place.
+    pub fn set_opaque(&mut self, path: &[u8]) -> Result<()> {
+        let at = self.folder(path).os(|| "open folder")?;
+        let name = format!("{}opaque", overlay_xattr_prefix());
+        rustix::fs::fsetxattr(&self.open[at].fd, name, b"y", XattrFlags::empty()).os(|| "make the folder opaque")
+    }
+
+    /// A folder: made, merged with one that is there, or put in the place of something else.
+    pub fn folder_entry(&mut self, place: &Place, meta: &Meta) -> Result<()> {
+        match stat(place)? {
+            Some(found) if is_folder(&found) => self.dress_folder(&place.path, meta),
+            Some(found) => {
+                unlink(place)?;
+                self.make_folder(place, is_whiteout(&found), meta)
+            }
+            None => self.make_folder(place, false, meta),
+        }
+    }
+
+    /// Makes something that is not a folder with `make`, removing what is in its place.
+    pub fn put<T>(&mut self, place: &Place, mut make: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
+        match make() {
+            Err(Errno::EXIST) => {
+                match stat(place)? {
+                    Some(found) if is_folder(&found) => {
+                        self.forget(&place.path);
+                        remove_tree(&place.folder, &place.name).os(|| "remove what it replaces")?;
+                    }
+                    Some(_) => unlink(place)?,
+                    None => {}
+                }
+                make().os(|| "create")
+            }
+            other => other.os(|| "create"),
+        }
+    }
+}
+
+/// What is at a place; a last link is not followed.
+pub(super) fn stat(place: &Place) -> Result<Option<Stat>> {
+    match rustix::fs::statat(&*place.folder, &place.name[..], AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e).os(|| "stat"),
+    }
+}
+
+fn unlink(place: &Place) -> Result<()> {
+    rustix::fs::unlinkat(&*place.folder, &place.name[..], AtFlags::empty()).os(|| "remove what it replaces")
+}
+
+fn remove_tree(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    for entry in rustix::fs::Dir::read_from(&fd)? {
+        let entry = entry?;
+        let inner = entry.file_name().to_bytes();
+        if inner == b"." || inner == b".." {
+            continue;
+        }
+        match rustix::fs::unlinkat(&fd, inner, AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::PERM) => remove_tree(&fd, inner)?,
+            other => other?,
+        }
+    }
+    rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
+}
+
+/// Owner, then mode (chown(2) clears setuid), then attributes (chown(2) clears capabilities).
+fn dress_open(fd: &OwnedFd, meta: &Meta) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+    rustix::fs::fchown(fd, Some(uid), Some(gid)).os(|| "set owner")?;
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(meta.mode)).os(|| "set mode")?;
+    set_xattrs(meta, |name, value| rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()))
+}
+
+/// Owner, mode, attributes and time of a file that was just written.
+pub(super) fn dress_file(fd: &OwnedFd, meta: &Meta) -> Result<()> {
+    dress_open(fd, meta)?;
+    rustix::fs::futimens(fd, &times(timespec(meta.mtime))).os(|| "set time")
+}
+
+/// The same for what cannot be opened: links, devices, pipes.
+pub(super) fn dress_node(place: &Place, meta: &Meta, is_link: bool) -> Result<()> {
+    let (folder, name) = (&*place.folder, &place.name[..]);
+    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+    rustix::fs::chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).os(|| "set owner")?;
+    if !is_link {
+        // Before kernel 6.6 there is no chmod that does not follow; this name was just made, and is no link.
+        rustix::fs::chmodat(folder, name, Mode::from_raw_mode(meta.mode), AtFlags::empty()).os(|| "set mode")?;
+    }
+    if !meta.xattrs.is_empty() {
+        // Before kernel 6.13 attributes cannot be set relative to a descriptor; its entry below /proc stands for it.
+        let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
+        path.extend_from_slice(name);
+        set_xattrs(meta, |name, value| rustix::fs::lsetxattr(&path[..], name, value, XattrFlags::empty()))?;
+    }
+    let times = times(timespec(meta.mtime));
+    rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).os(|| "set time")
+}
+
+fn set_xattrs(meta: &Meta, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>) -> Result<()> {
+    for (name, value) in meta.xattrs.iter().filter(|(name, _)| keeps_xattr(name)) {
+        match set(name, value) {
+            Ok(()) => {}
+            // Attributes a file system or namespace has no place for are lost, as with every other unpacker; not so a
+            // capability, without which the program in the file would not work.
+            Err(Errno::OPNOTSUPP | Errno::PERM) if name != b"security.capability" => {}
+            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::archive::shown(name))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_components() {
+        for (name, want) in [
+            ("a/b", Ok("a/b")),
+            ("./a//b/.", Ok("a/b")),
+            ("/a", Ok("a")),
+            ("", Ok("")),
+            ("./", Ok("")),
+            ("a/../b", Ok("b")),
+            ("a/..", Ok("")),
+            ("..", Err("climbs out of the root file system")),
+            ("/../a", Err("climbs out of the root file system")),
+            ("a/../../b", Err("climbs out of the root file system")),
+            ("...", Ok("...")),
+        ] {
+            let found = components(name.as_bytes()).map(|parts| String::from_utf8(parts.join(&b'/')).unwrap());
+            assert_eq!(found.as_deref(), want.as_ref().map(|want| *want), "{name}");
+        }
+        assert!(components(&[b'x'; 256]).is_err());
+        assert!(components("a/".repeat(257).as_bytes()).is_err());
+        assert!(components(&[b'/'; 5000]).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! What rustix lacks of the mount interface: mount_setattr(2), since Linux 5.12.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Changes a mount (given by a descriptor of its root), and with `recursive` all mounts below it.
+///
+/// `set` and `clear` are `MOUNT_ATTR_*` bits; `propagation` is `MS_PRIVATE`, `MS_SLAVE`, ... or 0 for no change.
+///
+/// # Errors
+/// The kernel's: ENOSYS before 5.12.
+pub fn set_attributes(mount: impl AsFd, recursive: bool, set: u64, clear: u64, propagation: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is empty and NUL-terminated, the structure has the size passed and outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
