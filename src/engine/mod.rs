@@ -9,6 +9,8 @@ pub mod container;
 pub mod digest;
 mod elf;
 pub mod error;
+pub mod files;
+pub mod host;
 pub mod host_image;
 pub mod image;
 pub mod inroot;

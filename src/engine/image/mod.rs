@@ -10,6 +10,7 @@ mod load;
 mod manifest;
 mod pipe;
 mod platform;
+mod prune;
 mod pull;
 mod push;
 mod save;
