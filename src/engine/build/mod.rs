@@ -118,7 +118,7 @@ impl State {
     }
 
     /// Makes sure that every layer is unpacked, and returns the folders, base first.
-    fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
+    pub(super) fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
         let missing: Vec<Layer> = self
             .0
             .layers

@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod foreground;
 mod init;
 mod monitor;
 mod mounts;
