@@ -6,8 +6,11 @@
 pub mod cancel;
 pub mod container;
 pub mod digest;
+mod elf;
 pub mod error;
 pub mod image;
+pub mod host_image;
+pub mod inroot;
 pub mod layer;
 pub mod progress;
 pub mod reference;
