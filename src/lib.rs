@@ -2,4 +2,12 @@
 //!
 //! Dependency direction: `main -> cli, repl -> runtime -> bindings -> engine -> engine/sys`.
 
+pub mod bindings;
+pub mod cli;
+pub mod credentials;
 pub mod engine;
+pub mod progress;
+pub mod repl;
+pub mod report;
+pub mod runtime;
+pub mod stdlib;

@@ -6,5 +6,5 @@ fn main() -> ExitCode {
     if std::env::args_os().next().is_some_and(|name| name == moonshell::engine::container::spawner::NAME) {
         return ExitCode::from(moonshell::engine::container::spawner::serve() as u8);
     }
-    ExitCode::SUCCESS
+    moonshell::cli::main()
 }

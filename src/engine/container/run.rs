@@ -19,12 +19,9 @@ use super::super::sys;
 use super::options::{Command, Input, Network, Options};
 use super::spawner::Spawner;
 use super::streams::{Ending, OutputSink, Streams};
-use super::user::{Identity, look_up};
+use super::user::{Identity, look_up_in};
 use super::wire::{Request, Rootfs};
 use super::{cgroup, seccomp, spec};
-
-/// The most of `/etc/passwd` or `/etc/group` that is read, in bytes (CVE-2024-9676).
-const ACCOUNTS_LIMIT: u64 = 4 << 20;
 
 /// What a container starts from.
 #[derive(Clone, Copy)]
@@ -91,13 +88,7 @@ impl Engine {
     /// Looks up who runs, in the image's own files.
     fn identity(&self, base: Base<'_>, user: Option<&str>) -> Result<Identity> {
         let user = user.unwrap_or(&base.config.user);
-        let view = View::new(base.lowers);
-        let text = |path: &str| match view.read(Path::new(path), ACCOUNTS_LIMIT) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(e) if e.kind() == Kind::NotFound => Ok(String::new()),
-            Err(e) => Err(e.context(format!("cannot look up user '{user}'"))),
-        };
-        look_up(user, &text("/etc/passwd")?, &text("/etc/group")?)
+        look_up_in(&View::new(base.lowers), user)
     }
 
     fn prepare_rootfs(&self, area: &Workspace, base: Base<'_>) -> Result<Rootfs> {

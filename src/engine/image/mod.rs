@@ -10,6 +10,7 @@ mod load;
 mod manifest;
 mod pipe;
 mod platform;
+mod prune;
 mod pull;
 mod push;
 mod save;
@@ -281,6 +282,14 @@ impl Engine {
             fetch::bring_layers(self, None, &image.layers)?;
         }
         Ok(ids.iter().map(|id| self.store.layer_fs(id)).collect())
+    }
+
+    /// Unpacks layers whose blobs are in the store. The caller holds `store.shared`.
+    ///
+    /// # Errors
+    /// `not_found` when a blob is missing; `integrity`, `os`, `interrupted`.
+    pub fn unpack_layers(&self, layers: &[Layer]) -> Result<()> {
+        fetch::bring_layers(self, None, layers)
     }
 
     /// Writes the manifest of an image whose layer blobs are in the store. Nothing names it yet: hold

@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::super::error::{Error, Kind, OsContext, Result};
+use super::super::error::{Error, OsContext, Result};
 
 /// As many links as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -44,7 +44,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// `invalid_argument` when links go round in circles, `os`.
     pub fn find(&self, path: &Path) -> Result<Option<Found>> {
-        self.walk(path, true)
+        Ok(self.walk(path, true)?.1)
     }
 
     /// The same, but a link at the end is found itself.
@@ -52,7 +52,16 @@ impl<'a> View<'a> {
     /// # Errors
     /// As [`View::find`].
     pub fn find_link(&self, path: &Path) -> Result<Option<Found>> {
-        self.walk(path, false)
+        Ok(self.walk(path, false)?.1)
+    }
+
+    /// Where `path` really is in the tree, without links and dots, and what is there. Of a path that does not exist,
+    /// the part that does is resolved and the rest taken as it is.
+    ///
+    /// # Errors
+    /// As [`View::find`].
+    pub fn resolve(&self, path: &Path) -> Result<(PathBuf, Option<Found>)> {
+        self.walk(path, true)
     }
 
     fn root(&self) -> Result<Found> {
@@ -68,39 +77,42 @@ impl<'a> View<'a> {
         Ok(Found { path, meta, parts })
     }
 
-    fn walk(&self, path: &Path, follow_last: bool) -> Result<Option<Found>> {
-        if self.lowers.is_empty() {
-            return Ok(None);
-        }
-        let mut stack = vec![self.root()?];
+    fn walk(&self, path: &Path, follow_last: bool) -> Result<(PathBuf, Option<Found>)> {
+        // What is on the way, each with its name; `None` from where nothing exists.
+        let mut way: Vec<(OsString, Option<Found>)> = Vec::new();
+        let root = if self.lowers.is_empty() { None } else { Some(self.root()?) };
         let mut todo: VecDeque<OsString> = names(path).collect();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
             if name == ".." {
-                if stack.len() > 1 {
-                    stack.pop();
-                }
+                way.pop();
                 continue;
             }
-            let Some(here) = stack.last() else { return Ok(None) };
-            let Some(found) = look_up(here, &name)? else { return Ok(None) };
-            if found.meta.is_symlink() && (follow_last || !todo.is_empty()) {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(Error::invalid(format!("too many symbolic links on the way to {}", path.display())));
+            let here = way.last().map_or(root.as_ref(), |(_, found)| found.as_ref());
+            let found = match here {
+                Some(here) => look_up(here, &name)?,
+                None => None,
+            };
+            match found {
+                Some(link) if link.meta.is_symlink() && (follow_last || !todo.is_empty()) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        let message = format!("too many symbolic links on the way to {}", path.display());
+                        return Err(Error::invalid(message));
+                    }
+                    let target = fs::read_link(&link.path).os(|| format!("read link {}", path.display()))?;
+                    if target.is_absolute() {
+                        way.clear();
+                    }
+                    for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
+                        todo.push_front(name);
+                    }
                 }
-                let target = fs::read_link(&found.path).os(|| format!("read link {}", path.display()))?;
-                if target.is_absolute() {
-                    stack.truncate(1);
-                }
-                for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
-                    todo.push_front(name);
-                }
-                continue;
+                found => way.push((name, found)),
             }
-            stack.push(found);
         }
-        Ok(stack.pop())
+        let real = Path::new("/").join(way.iter().map(|(name, _)| name).collect::<PathBuf>());
+        Ok((real, if way.is_empty() { root } else { way.pop().and_then(|(_, found)| found) }))
     }
 
     /// The names in a folder, with what each is (links not followed), sorted.
@@ -152,6 +164,14 @@ impl<'a> View<'a> {
             return Err(Error::invalid(format!("{} is longer than {limit} bytes", path.display())));
         }
         Ok(content)
+    }
+
+    /// As [`View::resolve`], but a link at the end is not followed.
+    ///
+    /// # Errors
+    /// As [`View::find`].
+    pub fn resolve_link(&self, path: &Path) -> Result<(PathBuf, Option<Found>)> {
+        self.walk(path, false)
     }
 
     fn must_find(&self, path: &Path) -> Result<Found> {
@@ -223,16 +243,9 @@ pub fn kind_name(meta: &Metadata) -> &'static str {
     }
 }
 
-/// Fails with `not_found` in the words of a missing path.
-///
-/// # Errors
-/// Always.
-pub fn missing<T>(path: &Path) -> Result<T> {
-    Err(Error::new(Kind::NotFound, format!("{} does not exist", path.display())))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::error::Kind;
     use super::*;
     use std::os::unix::fs::symlink;
 
@@ -266,6 +279,8 @@ mod tests {
         assert_eq!(read("/dir").unwrap(), "now a file");
         assert_eq!(read("/dir/x").unwrap_err().kind(), Kind::NotFound);
         assert_eq!(read("/../../etc/base").unwrap(), "base");
+        let (real, found) = view.resolve(Path::new("up/../up/new/./x")).unwrap();
+        assert!(real == Path::new("/etc/new/x") && found.is_none());
         assert!(read("/loop").unwrap_err().message().starts_with("too many symbolic links"));
         assert_eq!(read("/etc").unwrap_err().message(), "/etc is not a regular file");
         let names: Vec<_> = view.list(Path::new("/etc")).unwrap().into_keys().collect();

@@ -124,7 +124,7 @@ impl Store {
     fn create(&self) -> Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "locks", "tmp"] {
+        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "cache/packed", "locks", "tmp"] {
             let path = self.root.join(dir);
             builder.create(&path).os(|| format!("create {}", path.display()))?;
         }

@@ -1,0 +1,75 @@
+//! Lists of handles that print as aligned tables.
+
+use comfy_table::Table as Grid;
+use mlua::{AnyUserData, Lua, Table, Value};
+
+use super::install::Api;
+use crate::runtime::api;
+
+/// Makes a Lua list whose `tostring` is a table with the given columns (heading, field).
+///
+/// # Errors
+/// When memory is short.
+pub fn list(
+    lua: &Lua,
+    items: Vec<AnyUserData>,
+    columns: &'static [(&'static str, &'static str)],
+) -> mlua::Result<Table> {
+    let table = lua.create_sequence_from(items)?;
+    let metatable = lua.create_table()?;
+    metatable.raw_set("__name", "list")?;
+    metatable.raw_set("__tostring", lua.create_function(move |lua, list: Table| render(lua, &list, columns))?)?;
+    table.set_metatable(Some(metatable))?;
+    Ok(table)
+}
+
+fn render(lua: &Lua, list: &Table, columns: &[(&str, &str)]) -> mlua::Result<String> {
+    let rows = api(lua);
+    let mut lines = Vec::new();
+    for item in list.sequence_values::<AnyUserData>() {
+        let item = item?;
+        let cells =
+            columns.iter().map(|(_, field)| cell(lua, &rows, &item, field)).collect::<mlua::Result<Vec<_>>>()?;
+        lines.push(cells);
+    }
+    Ok(grid(columns.iter().map(|(heading, _)| heading.to_string()).collect(), lines))
+}
+
+/// An aligned table without lines.
+pub fn grid(headings: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(comfy_table::presets::NOTHING);
+    grid.set_header(headings);
+    grid.add_rows(rows);
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    grid.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}
+
+fn cell(lua: &Lua, rows: &Api, item: &AnyUserData, name: &str) -> mlua::Result<String> {
+    let class = item.type_name()?.to_string_lossy();
+    let found = rows.class(&class).and_then(|class| class.fields.iter().find(|field| field.param.name == name));
+    let value = match found {
+        Some(field) => (field.get)(lua, item)?,
+        None => Value::Nil,
+    };
+    Ok(match value {
+        Value::Nil => String::new(),
+        Value::Integer(bytes) if name == "size" => human_size(bytes),
+        Value::Table(list) => list.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>()?.join(", "),
+        other => other.to_string()?,
+    })
+}
+
+/// `12.3 MB`.
+pub fn human_size(bytes: i64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}

@@ -1,0 +1,362 @@
+//! The command line: options, environment variables, exit statuses.
+//!
+//! The only reader of environment variables (but for colours): the engine gets what it needs in its [`Config`].
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use mlua::{IntoLua, MultiValue};
+
+use crate::bindings::docs;
+use crate::bindings::install::Api;
+use crate::bindings::opts::nearest;
+use crate::engine::cancel::Cancel;
+use crate::engine::error::{Error, OsContext, Result};
+use crate::engine::{Config, Limits, Proxies};
+use crate::report::{self, Report};
+use crate::runtime::{Ending, Options, Runtime, interrupt, panics};
+use crate::{credentials, progress, repl, stdlib};
+
+/// What the command line asks for.
+enum Program {
+    /// `-e CODE`.
+    Code(String),
+    /// A script.
+    File(PathBuf),
+    /// A script from standard input.
+    Stdin,
+    /// The prompt.
+    Prompt,
+}
+
+/// Runs the program and returns its exit status.
+pub fn main() -> ExitCode {
+    panics::silence();
+    let status = match parser().try_get_matches() {
+        Ok(matches) => run(&matches),
+        Err(error) => {
+            // Help and the version are "errors" that go to standard output.
+            let _ = error.print();
+            if error.use_stderr() { report::USAGE } else { 0 }
+        }
+    };
+    // Through exit(3), so that what Lua's io library holds back is written.
+    std::process::exit(status)
+}
+
+fn parser() -> Command {
+    let words = |name: &'static str, long, value, help| Arg::new(name).long(long).value_name(value).help(help);
+    Command::new("moonshell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A container engine that is scripted in Lua")
+        .override_usage(
+            "moonshell [OPTIONS] [FILE.lua [ARG...]]\n       moonshell [OPTIONS] -e CODE [ARG...]\n       \
+             moonshell help [NAME]\n       moonshell init [DIR]",
+        )
+        .disable_help_subcommand(true)
+        .arg(words("root", "root", "DIR", "State folder").value_parser(clap::value_parser!(PathBuf)))
+        .arg(
+            words("log", "log", "LEVEL", "error, warn, info or debug").value_parser(["error", "warn", "info", "debug"]),
+        )
+        .arg(
+            words("progress", "progress", "MODE", "auto, plain, none or json")
+                .value_parser(["auto", "plain", "none", "json"])
+                .default_value("auto")
+                .hide_default_value(true)
+                .hide_possible_values(true),
+        )
+        .arg(Arg::new("no-cache").long("no-cache").action(ArgAction::SetTrue).help("Run every build step again"))
+        .arg(Arg::new("code").short('e').value_name("CODE").help("Run a piece of Lua"))
+        .arg(
+            Arg::new("words")
+                .value_name("FILE.lua")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("A script and its arguments")
+                .value_parser(clap::value_parser!(OsString)),
+        )
+}
+
+fn run(matches: &ArgMatches) -> i32 {
+    let words: Vec<String> =
+        matches.get_many::<OsString>("words").into_iter().flatten().map(|w| w.to_string_lossy().into_owned()).collect();
+    let code = matches.get_one::<String>("code").cloned();
+    let program = match (code, words.first().map(String::as_str)) {
+        (Some(code), _) => Program::Code(code),
+        (None, Some("help")) if !Path::new("help").is_file() => return help(words.get(1).map(String::as_str)),
+        (None, Some("init")) if !Path::new("init").is_file() => return init(words.get(1).map(String::as_str)),
+        (None, Some("-")) => Program::Stdin,
+        (None, Some(file)) if Path::new(file).is_file() => Program::File(file.into()),
+        (None, Some(other)) => return unknown(other),
+        (None, None) if std::io::stdin().is_terminal() => Program::Prompt,
+        (None, None) => Program::Stdin,
+    };
+    let is_code = matches!(program, Program::Code(_));
+    let mut arguments = words;
+    if is_code || arguments.is_empty() {
+        arguments.insert(0, "moonshell".into());
+    }
+    match start(matches, arguments).and_then(|(runtime, token)| {
+        interrupt::install(token.clone()).os(|| "install signal handlers")?;
+        Ok((runtime, token))
+    }) {
+        Ok((runtime, token)) => {
+            let status = execute(&runtime, &token, program, matches.get_one::<String>("log").map(String::as_str));
+            // Closing the state runs what finalizers are left.
+            drop(runtime);
+            status
+        }
+        Err(error) => fail(&Report::engine(&error)),
+    }
+}
+
+fn start(matches: &ArgMatches, arguments: Vec<String>) -> Result<(Runtime, Cancel)> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let token = Cancel::new()?;
+    let files = credentials::files(&variable);
+    let login_file = files.first().cloned();
+    let mode = match matches.get_one::<String>("progress").map(String::as_str) {
+        Some("plain") => progress::Mode::Plain,
+        Some("none") => progress::Mode::None,
+        Some("json") => progress::Mode::Json,
+        _ => progress::Mode::Auto,
+    };
+    let epoch = match variable("SOURCE_DATE_EPOCH").map(|value| value.to_string_lossy().parse::<i64>()) {
+        Some(Err(_)) => return Err(Error::invalid("SOURCE_DATE_EPOCH is not a number of seconds")),
+        Some(Ok(seconds)) => Some(seconds),
+        None => None,
+    };
+    let config = Config {
+        root: root(matches, &variable)?,
+        executable: "/proc/self/exe".into(),
+        resolv_conf: "/etc/resolv.conf".into(),
+        insecure_registries: Vec::new(),
+        credentials: Arc::new(move |host, repository| credentials::find(&files, host, repository)),
+        proxies: proxies(&variable),
+        limits: Limits::default(),
+        source_date_epoch: epoch,
+        use_cache: !matches.get_flag("no-cache"),
+        progress: progress::sink(mode),
+        cancel: token.clone(),
+    };
+    let options = Options { library_path: library_path(&variable), arguments, login_file };
+    Ok((Runtime::new(config, options)?, token))
+}
+
+type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn data_home(variable: Variable) -> Option<PathBuf> {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    variable("XDG_DATA_HOME").map(PathBuf::from).or_else(home)
+}
+
+fn root(matches: &ArgMatches, variable: Variable) -> Result<PathBuf> {
+    let given = matches.get_one::<PathBuf>("root").cloned().or_else(|| variable("MOONSHELL_ROOT").map(PathBuf::from));
+    if let Some(root) = given {
+        return std::path::absolute(&root).os(|| format!("state folder {}", root.display()));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/moonshell".into());
+    }
+    let none = || Error::invalid("no place for the state folder").with_hint("give --root DIR or set HOME");
+    Ok(data_home(variable).ok_or_else(none)?.join("moonshell"))
+}
+
+fn proxies(variable: Variable) -> Proxies {
+    // Lower case first, as curl does; an upper-case HTTP_PROXY is accepted because people expect it.
+    let either = |lower: &str, upper: &str| {
+        variable(lower).or_else(|| variable(upper)).map(|value| value.to_string_lossy().into_owned())
+    };
+    let all = either("all_proxy", "ALL_PROXY");
+    Proxies {
+        http: either("http_proxy", "HTTP_PROXY").or(all.clone()),
+        https: either("https_proxy", "HTTPS_PROXY").or(all),
+        no_proxy: either("no_proxy", "NO_PROXY"),
+    }
+}
+
+fn library_path(variable: Variable) -> String {
+    let mut templates = Vec::new();
+    if let Some(path) = variable("MOONSHELL_PATH") {
+        // A folder, or several with colons between them; a template (with `?`) is taken as it is.
+        for part in path.to_string_lossy().split([':', ';']).filter(|part| !part.is_empty()) {
+            if part.contains('?') {
+                templates.push(part.to_string());
+            } else {
+                templates.extend([format!("{part}/?.lua"), format!("{part}/?/init.lua")]);
+            }
+        }
+    }
+    if let Some(folder) = data_home(variable).map(|home| home.join("moonshell/lib")) {
+        let folder = folder.display();
+        templates.extend([format!("{folder}/?.lua"), format!("{folder}/?/init.lua")]);
+    }
+    templates.join(";")
+}
+
+fn execute(runtime: &Runtime, token: &Cancel, program: Program, log: Option<&str>) -> i32 {
+    let read_stdin = || {
+        let mut text = Vec::new();
+        std::io::stdin().read_to_end(&mut text).os(|| "read standard input").map(|_| text)
+    };
+    let (text, name) = match program {
+        Program::Prompt => return repl::run(runtime, token),
+        Program::Code(code) => (Ok(code.into_bytes()), "=-e".to_string()),
+        Program::Stdin => (read_stdin(), "=stdin".to_string()),
+        Program::File(path) => {
+            (std::fs::read(&path).os(|| format!("read {}", path.display())), format!("@{}", path.display()))
+        }
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => return fail(&Report::engine(&error)),
+    };
+    let shown = String::from_utf8_lossy(&text).into_owned();
+    let source = |file: &str, line: usize| match file == &name[1..] {
+        true => report::line_of_text(&shown, line),
+        false => report::line_of_file(file, line),
+    };
+    let body = match runtime.compile(&text, &name) {
+        Ok(body) => body,
+        Err(error) => {
+            let report = Report::syntax(&error);
+            report.print(&source);
+            return report.status();
+        }
+    };
+    finish(runtime, runtime_run(runtime, body), log == Some("debug"), &source)
+}
+
+fn runtime_run(runtime: &Runtime, body: mlua::Function) -> Result<Ending> {
+    let arguments = runtime.lua().globals().get::<mlua::Table>("arg")?;
+    let values: Vec<mlua::Value> = arguments.sequence_values().collect::<mlua::Result<_>>()?;
+    let values = values.into_iter().map(|value| value.into_lua(runtime.lua())).collect::<mlua::Result<MultiValue>>()?;
+    runtime.run(body, values)
+}
+
+fn finish(
+    runtime: &Runtime,
+    ending: Result<Ending>,
+    traceback: bool,
+    source: &dyn Fn(&str, usize) -> Option<String>,
+) -> i32 {
+    for text in runtime.take_close_errors() {
+        report::warning(&format!("while closing: {text}"));
+    }
+    match ending {
+        Ok(Ending::Finished(_)) => 0,
+        Ok(Ending::Exited(code)) => code,
+        Ok(Ending::Interrupted(signal)) => {
+            Report { message: "interrupted".into(), ..Report::default() }.print(source);
+            128 + signal
+        }
+        Ok(Ending::Failed(failure)) => {
+            let report = Report::script(runtime, &failure, traceback);
+            report.print(source);
+            report.status()
+        }
+        Err(error) => fail(&Report::engine(&error)),
+    }
+}
+
+fn fail(report: &Report) -> i32 {
+    report.print(&report::line_of_file);
+    report.status()
+}
+
+/// Commands that are not files.
+const COMMANDS: &[&str] = &["help", "init"];
+
+fn unknown(name: &str) -> i32 {
+    let hint = match nearest(name, COMMANDS.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => match scripts(name) {
+            Some(file) => format!("did you mean '{file}'?"),
+            None => "`moonshell --help` shows how it is used".into(),
+        },
+    };
+    Report::usage(format!("no such file or command: '{name}'"), Some(hint)).print(&report::line_of_file);
+    report::USAGE
+}
+
+/// A script of nearly that name, in the folder it was looked for.
+fn scripts(name: &str) -> Option<String> {
+    let path = Path::new(name);
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".lua"))
+        .collect();
+    let wanted = path.file_name()?.to_string_lossy();
+    let with_ending = format!("{wanted}.lua");
+    let exact = names.iter().find(|name| **name == with_ending).map(String::as_str);
+    let found = exact.or_else(|| nearest(&wanted, names.iter().map(String::as_str)))?;
+    Some(folder.map_or(found.to_string(), |folder| folder.join(found).display().to_string()))
+}
+
+fn help(name: Option<&str>) -> i32 {
+    let api = Api::new();
+    let text = match name {
+        None => format!("{}\n{}", parser().render_help(), docs::overview(&api)),
+        Some(name) => match docs::help(&api, name) {
+            Some(text) => text,
+            None => {
+                let names = docs::names(&api);
+                let hint =
+                    nearest(name, names.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
+                Report::usage(format!("no help for '{name}'"), hint).print(&report::line_of_file);
+                return report::USAGE;
+            }
+        },
+    };
+    // A reader that closes the pipe has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    0
+}
+
+/// `moonshell init`: tells an editor's Lua language server about the API.
+fn init(folder: Option<&str>) -> i32 {
+    let folder = Path::new(folder.unwrap_or("."));
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    match write_editor_files(folder, data_home(&variable)) {
+        Ok(path) => {
+            let _ = writeln!(std::io::stdout(), "wrote {}", path.display());
+            0
+        }
+        Err(error) => fail(&Report::engine(&error)),
+    }
+}
+
+fn write_editor_files(folder: &Path, data: Option<PathBuf>) -> Result<PathBuf> {
+    let none = || Error::invalid("no place for the editor files").with_hint("set HOME");
+    let library = data.ok_or_else(none)?.join("moonshell/meta");
+    std::fs::create_dir_all(&library).os(|| format!("make folder {}", library.display()))?;
+    let meta = library.join("moonshell.lua");
+    std::fs::write(&meta, stdlib::META).os(|| format!("write {}", meta.display()))?;
+    let path = folder.join(".luarc.json");
+    let old = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| Error::invalid(format!("{} is not JSON: {e}", path.display())))?,
+        Err(_) => serde_json::json!({}),
+    };
+    let serde_json::Value::Object(mut settings) = old else {
+        return Err(Error::invalid(format!("{} is not a JSON object", path.display())));
+    };
+    settings.insert("runtime.version".into(), "Lua 5.4".into());
+    let libraries = settings.entry("workspace.library").or_insert_with(|| serde_json::json!([]));
+    let entry = serde_json::Value::from(library.display().to_string());
+    if let Some(list) = libraries.as_array_mut()
+        && !list.contains(&entry)
+    {
+        list.push(entry);
+    }
+    let text = format!("{:#}\n", serde_json::Value::Object(settings));
+    std::fs::write(&path, text).os(|| format!("write {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,152 @@
+//! Looking into a state, and steps that write or remove single files.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::Engine;
+use super::super::digest::Digest;
+use super::super::error::{Error, Result};
+use super::super::rootfs::view::{View, kind_name};
+use super::State;
+use super::settings::join_workdir;
+use super::tree::{Looks, TreeWriter, looks_of};
+
+/// The largest file [`State::read`] returns, in bytes.
+const READ_BYTES: u64 = 256 << 20;
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileEntry {
+    /// Its name.
+    pub name: String,
+    /// `file`, `dir`, `link`, `device`, `fifo` or `socket`.
+    pub kind: &'static str,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time, seconds since 1970.
+    pub mtime: i64,
+}
+
+#[derive(Serialize)]
+struct WriteInputs<'a> {
+    path: &'a Path,
+    content: Digest,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+impl State {
+    /// A path as the state's working folder makes it absolute.
+    pub(super) fn absolute(&self, path: &str) -> Result<PathBuf> {
+        join_workdir(&self.0.config.config.working_dir, path).map(PathBuf::from)
+    }
+
+    /// Reads a regular file of at most 256 MiB.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_argument` for anything but a regular file, `os`.
+    pub fn read(&self, engine: &Engine, path: &str) -> Result<Vec<u8>> {
+        let lowers = self.ready_lowers(engine)?;
+        View::new(&lowers).read(&self.absolute(path)?, READ_BYTES)
+    }
+
+    /// Whether anything is there (links followed).
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn exists(&self, engine: &Engine, path: &str) -> Result<bool> {
+        let lowers = self.ready_lowers(engine)?;
+        Ok(View::new(&lowers).find(&self.absolute(path)?)?.is_some())
+    }
+
+    /// The entries of a folder, by name.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_argument` for something that is not a folder, `os`.
+    pub fn list(&self, engine: &Engine, path: &str) -> Result<Vec<FileEntry>> {
+        let lowers = self.ready_lowers(engine)?;
+        let list = View::new(&lowers).list(&self.absolute(path)?)?;
+        let entry = |(name, found): (std::ffi::OsString, super::super::rootfs::view::Found)| {
+            let looks = looks_of(&found.meta);
+            FileEntry {
+                name: name.to_string_lossy().into_owned(),
+                kind: kind_name(&found.meta),
+                size: if found.meta.is_dir() { 0 } else { found.meta.len() },
+                mode: looks.mode,
+                uid: looks.uid,
+                gid: looks.gid,
+                mtime: looks.mtime,
+            }
+        };
+        Ok(list.into_iter().map(entry).collect())
+    }
+
+    /// The state with a file written; its parents are made. `owner` is `USER[:GROUP]` of the image, root by default.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the path is a folder or leads through a file; `not_found` for an unknown owner.
+    pub fn write(&self, engine: &Engine, path: &str, content: &[u8], mode: u32, owner: Option<&str>) -> Result<State> {
+        if path.ends_with('/') {
+            return Err(Error::invalid(format!("cannot write to '{path}': it names a folder")));
+        }
+        let target = self.absolute(path)?;
+        let lowers = self.ready_lowers(engine)?;
+        let owner = self.owner(&lowers, owner)?;
+        let inputs = WriteInputs { path: &target, content: Digest::of(content), mode, owner };
+        let key = self.key_after("write", &inputs)?;
+        let step = format!("WRITE {}", target.display());
+        let done = self.cached(engine, &key, &step, false, false, |_| {
+            let now = unix_now(engine);
+            let mut tree = TreeWriter::new(engine.store(), &lowers, now)?;
+            let (real, _) = tree.resolve(&target)?;
+            tree.file(&real, content, Looks { mode, uid: owner.0, gid: owner.1, mtime: now })?;
+            Ok((Some(tree.finish()?), None))
+        })?;
+        Ok(self.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+    }
+
+    /// The state without a file or folder; a link is removed itself.
+    ///
+    /// # Errors
+    /// `not_found`; `invalid_argument` for `/`.
+    pub fn remove(&self, engine: &Engine, path: &str) -> Result<State> {
+        let target = self.absolute(path)?;
+        let lowers = self.ready_lowers(engine)?;
+        let (real, found) = View::new(&lowers).resolve_link(&target)?;
+        if found.is_none() {
+            return Err(Error::not_found(format!("{} does not exist", target.display())));
+        }
+        if real == Path::new("/") {
+            return Err(Error::invalid("cannot remove /"));
+        }
+        let key = self.key_after("remove", &real)?;
+        let step = format!("REMOVE {}", target.display());
+        let done = self.cached(engine, &key, &step, false, false, |_| {
+            let mut tree = TreeWriter::new(engine.store(), &lowers, unix_now(engine))?;
+            tree.remove(&real)?;
+            Ok((Some(tree.finish()?), None))
+        })?;
+        Ok(self.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+    }
+
+    /// Looks up `USER[:GROUP]` in the state's own files.
+    pub(super) fn owner(&self, lowers: &[PathBuf], owner: Option<&str>) -> Result<(u32, u32)> {
+        let Some(owner) = owner else { return Ok((0, 0)) };
+        let identity = super::super::container::user::look_up_in(&View::new(lowers), owner)?;
+        Ok((identity.uid, identity.gid))
+    }
+}
+
+/// The time new files get: now, or the fixed one builds were asked to use.
+pub(super) fn unix_now(engine: &Engine) -> i64 {
+    let now =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64);
+    engine.config().source_date_epoch.unwrap_or_else(now)
+}

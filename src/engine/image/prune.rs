@@ -1,0 +1,16 @@
+//! Removes images that nothing names.
+
+use super::super::Engine;
+use super::super::error::Result;
+use super::Removed;
+
+impl Engine {
+    /// Removes the images without a name; with `all`, every image. Content goes with the next sweep.
+    ///
+    /// # Errors
+    /// `in_use`, `os`; what was removed before stays removed.
+    pub fn image_prune(&self, all: bool) -> Result<Vec<Removed>> {
+        let wanted = self.image_list()?.into_iter().filter(|image| all || image.names.is_empty());
+        wanted.map(|image| self.image_remove(&image.id.to_string(), true)).collect()
+    }
+}
