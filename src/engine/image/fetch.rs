@@ -136,10 +136,11 @@ impl Bringing<'_> {
         Ok(())
     }
 
+    /// The blob from the registry; the writer that keeps it computes its digest.
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         let blob = self.layer.blob;
         match self.from {
-            Some((client, repository)) => Ok(Box::new(client.blob(repository, &blob.digest, blob.size)?)),
+            Some((client, repository)) => Ok(Box::new(client.raw_blob(repository, &blob.digest, blob.size)?)),
             None => {
                 Err(Error::not_found(format!("blob {} is not in the store", blob.digest))
                     .with_hint("pull the image again"))
