@@ -98,7 +98,9 @@ impl Root {
     }
 
     fn openat2(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        // With O_PATH openat2 takes no flag that is about opening.
+        let flags =
+            flags | if flags.contains(OFlags::PATH) { OFlags::CLOEXEC } else { OFlags::CLOEXEC | OFlags::NOCTTY };
         let path = if path.is_empty() { b"." } else { path };
         let mut tries = 0;
         loop {
@@ -240,9 +242,13 @@ impl Root {
                 OFlags::PATH | OFlags::DIRECTORY,
                 ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
             );
-            match fd.and_then(|fd| rustix::fs::readlinkat(&fd, name, Vec::new())) {
+            let fd = match fd {
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+                other => other?,
+            };
+            match rustix::fs::readlinkat(&fd, name, Vec::new()) {
                 Ok(target) => Ok(Some(target.into_bytes())),
-                Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+                Err(Errno::INVAL | Errno::NOENT) => Ok(None),
                 Err(e) => Err(e),
             }
         };

@@ -146,6 +146,10 @@ impl<R: Read> Archive<R> {
         if entry.kind == EntryKind::File {
             self.sparse(header, &extensions.sparse, &mut entry).map_err(|e| self.in_entry(e))?;
         }
+        // Holes take no room here, but whoever packs or copies the tree writes them out.
+        if entry.size > self.limits.layer_bytes {
+            return Err(self.too_big());
+        }
         Ok(entry)
     }
 
@@ -162,9 +166,6 @@ impl<R: Read> Archive<R> {
         };
         if let Some((map, size)) = found {
             sparse::check(&map, self.data, size)?;
-            if size > self.limits.layer_bytes {
-                return Err(self.too_big());
-            }
             (entry.sparse, entry.size) = (Some(map), size);
         }
         Ok(())
