@@ -229,7 +229,7 @@ impl Tree {
                             true
                         }
                         Some(_) => {
-                            let next = super::archive::shown(&next);
+                            let next = super::entry::shown(&next);
                             return Err(Error::integrity(format!("lies below '{next}', which is not a folder")));
                         }
                     };
@@ -364,7 +364,7 @@ fn set_xattrs(meta: &Meta, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>)
             // Attributes a file system or namespace has no place for are lost, as with every other unpacker; not so a
             // capability, without which the program in the file would not work.
             Err(Errno::OPNOTSUPP | Errno::PERM) if name != b"security.capability" => {}
-            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::archive::shown(name))),
+            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::entry::shown(name))),
         }
     }
     Ok(())
