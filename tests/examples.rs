@@ -39,7 +39,8 @@ fn every_script_runs() {
 fn the_quickstart_shows_what_it_promises() {
     let root = tempfile::tempdir().unwrap();
     let text = run(&project().join("scripts/quickstart.lua"), root.path());
-    for line in ["hello from a container", "made by moonshell", "hi from the build", "the same digest, from the cache"] {
+    for line in ["hello from a container", "made by moonshell", "hi from the build", "the same digest, from the cache"]
+    {
         assert!(text.contains(line), "{line:?} is missing in:\n{text}");
     }
 }

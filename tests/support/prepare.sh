@@ -20,6 +20,7 @@ need losetup mount
 need ip iproute2
 need script bsdutils
 need xz xz-utils
+need openssl openssl
 need zstd zstd
 [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing="$missing busybox-static"
 
