@@ -130,7 +130,7 @@ pub fn command(value: &Value) -> Result<Option<Command>> {
 
 fn read(opts: &LuaOptions) -> Result<Options> {
     let mut options = Options {
-        entrypoint: opts.command("entrypoint", &[])?,
+        entrypoint: entrypoint(opts)?,
         env: opts.map("env")?.into_iter().map(|(name, value)| (name, Some(value))).collect(),
         workdir: opts.string("workdir")?,
         user: opts.string("user")?,
@@ -162,6 +162,14 @@ fn read(opts: &LuaOptions) -> Result<Options> {
     options.limits.cpu_shares = opts.integer("cpu_shares").map(|number| number.max(0) as u64);
     options.limits.pids = opts.integer("pids_limit").filter(|number| *number > 0).map(|number| number as u64);
     Ok(options)
+}
+
+/// The entry point; an empty vector takes the image's away.
+fn entrypoint(opts: &LuaOptions) -> Result<Option<Vec<String>>> {
+    match opts.value("entrypoint") {
+        Value::Table(table) if table.is_empty() => Ok(Some(Vec::new())),
+        _ => opts.command("entrypoint", &[]),
+    }
 }
 
 fn input(opts: &LuaOptions) -> Result<Input> {
