@@ -219,7 +219,7 @@ mod tests {
         content.insert("keep".into(), json!(1));
         save(&file, content).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(find(&[file.clone()], "a", "x").unwrap().unwrap().password, "p");
+        assert_eq!(find(std::slice::from_ref(&file), "a", "x").unwrap().unwrap().password, "p");
         assert!(logout(&file, "a").unwrap());
         assert!(!logout(&file, "a").unwrap());
         assert_eq!(load(&file).unwrap().unwrap().get("keep"), Some(&json!(1)));

@@ -47,7 +47,7 @@ pub fn rows() -> Vec<Function> {
         .errors(&["not_found", "permission", "exit", "timeout", "interrupted"])
         .example("local commit = host.out(\"git rev-parse HEAD\")"),
         Function::new("host.info", "Describes the machine.", |call| {
-            call.work(|at| info(at.config().root.display().to_string()), |lua, facts| facts_table(lua, facts))
+            call.work(|at| info(at.config().root.display().to_string()), facts_table)
         })
         .returns(Type::Table, "`hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `user`, `root`.")
         .example("print(host.info().kernel)"),
