@@ -43,9 +43,11 @@
 
 pub mod api;
 mod args;
+pub mod build;
 mod call;
 pub mod class;
 mod complete;
+mod container;
 pub mod docs;
 pub mod error;
 mod fs;
@@ -69,6 +71,12 @@ pub use opts::Options;
 pub fn modules() -> Vec<Module> {
     vec![
         Module { name: "image", summary: "Images: pull, list, name, push, save.", functions: image::rows() },
+        Module {
+            name: "container",
+            summary: "Containers: programs in a world of their own.",
+            functions: container::rows(),
+        },
+        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: build::rows() },
         Module { name: "registry", summary: "Registries: passwords and tags.", functions: registry::rows() },
         Module { name: "host", summary: "The machine this script runs on.", functions: host::rows() },
         Module { name: "fs", summary: "Files of the host.", functions: fs::rows() },
@@ -83,5 +91,5 @@ pub fn globals() -> Vec<Function> {
 
 /// Every handle type.
 pub fn classes() -> Vec<Class> {
-    vec![image::class(), host::result_class(), fs::folder_class()]
+    vec![image::class(), build::class(), build::entry_class(), host::result_class(), fs::folder_class()]
 }

@@ -3,13 +3,17 @@
 //! It knows nothing of Lua, prints nothing and reads no environment variables: the caller passes folders,
 //! credentials, a progress sink and a cancel token in [`Config`].
 
+pub mod build;
 pub mod cancel;
 pub mod container;
 pub mod digest;
+mod elf;
 pub mod error;
 pub mod files;
 pub mod host;
+pub mod host_image;
 pub mod image;
+pub mod inroot;
 pub mod layer;
 pub mod progress;
 pub mod reference;

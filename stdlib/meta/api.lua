@@ -39,6 +39,162 @@ function Image:tag(ref) end
 ---@return string # The digest of its manifest.
 function Image:push(opts) end
 
+---An immutable file system and configuration; steps return new ones.
+---@class State
+---@field key string Equal keys mean equal states.
+---@field step string The step that made it.
+---@field config table Its configuration so far.
+local State = {}
+
+---@class State.run.options
+---@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "none"|"host" `host` (default) or `none`.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field timeout? duration Kill it after this long.
+---@field cache? boolean False: run it even if its result is known. Default true.
+
+---Runs a program; what it changes is in the new state.
+---Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
+---@param cmd command A line for the image's shell, or an argument vector.
+---@param opts? State.run.options
+---@return State # The new state.
+function State:run(cmd, opts) end
+
+---@class State.out.options
+---@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "none"|"host" `host` (default) or `none`.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field timeout? duration Kill it after this long.
+---@field cache? boolean False: run it even if its result is known. Default true.
+
+---Runs a program for its output; what it changes is forgotten.
+---The output is cached like any step.
+---@param cmd command A line for the image's shell, or an argument vector.
+---@param opts? State.out.options
+---@return string # Its standard output without the last line end.
+function State:out(cmd, opts) end
+
+---@class State.copy.options
+---@field from? State|Image|string Copy from there instead.
+---@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image. Default root.
+---@field chmod? string|integer Octal mode, such as `"0755"`.
+
+---Copies files of the host, or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---@param src string|string[] One source or a list.
+---@param dst string Where to.
+---@param opts? State.copy.options
+---@return State # The new state.
+function State:copy(src, dst, opts) end
+
+---@class State.write.options
+---@field mode? string|integer Octal mode. Default `"0644"`.
+---@field chown? string `USER[:GROUP]` of the image. Default root.
+
+---Writes a file.
+---@param path string Where to; missing folders are made.
+---@param text string The content.
+---@param opts? State.write.options
+---@return State # The new state.
+function State:write(path, text, opts) end
+
+---Removes a file or folder.
+---@param path string What; a link is removed itself.
+---@return State # The new state.
+function State:remove(path) end
+
+---@class State.commit.options
+---@field message? string A remark for the history.
+---@field author? string Who made it.
+
+---Makes an image of the state.
+---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
+---@param opts? State.commit.options
+---@return Image # The image.
+function State:commit(ref, opts) end
+
+---Sets variables; false removes one.
+---@param vars table Names and values.
+---@return State # The new state.
+function State:env(vars) end
+
+---Sets labels; false removes one.
+---@param labels table Names and values.
+---@return State # The new state.
+function State:label(labels) end
+
+---Changes the working folder.
+---@param path string A relative one continues the one before.
+---@return State # The new state.
+function State:workdir(path) end
+
+---Sets the user.
+---@param user string `USER[:GROUP]`.
+---@return State # The new state.
+function State:user(user) end
+
+---Sets the command; false removes it.
+---@param cmd command|boolean A line for the shell, or a vector.
+---@return State # The new state.
+function State:cmd(cmd) end
+
+---Sets the entry point, and with it drops the command; false removes it.
+---@param cmd command|boolean A line for the shell, or a vector.
+---@return State # The new state.
+function State:entrypoint(cmd) end
+
+---Names ports.
+---@param ports string|integer|string[] `80`, `53/udp`.
+---@return State # The new state.
+function State:expose(ports) end
+
+---Names paths that hold data.
+---@param paths string|string[] Absolute paths.
+---@return State # The new state.
+function State:volume(paths) end
+
+---Sets the signal that asks a container to stop.
+---@param signal string `SIGINT`.
+---@return State # The new state.
+function State:stop_signal(signal) end
+
+---Sets the shell for commands that are one line.
+---@param argv string[] Such as `{"/bin/bash", "-c"}`.
+---@return State # The new state.
+function State:shell_form(argv) end
+
+---Reads a file.
+---@param path string Which.
+---@return string # Its content.
+function State:read(path) end
+
+---Tells whether something is there.
+---@param path string What; links are followed.
+---@return boolean # Whether it is.
+function State:exists(path) end
+
+---Lists a folder.
+---@param path? string Which. Default `/`.
+---@return Entry[] # Its entries by name; prints as a table.
+function State:list(path) end
+
+---Something in a folder of a state.
+---@class Entry
+---@field name string Its name.
+---@field kind string `file`, `dir`, `link`, `device`, `fifo` or `socket`.
+---@field size integer Bytes.
+---@field mode integer Permission bits.
+---@field octal string Permission bits in octal digits.
+---@field uid integer Owner.
+---@field gid integer Group.
+---@field mtime integer Modification time, seconds since 1970.
+local Entry = {}
+
 ---How a program ended.
 ---@class Result
 ---@field exit_code integer Its status; 128+n for signal n.
@@ -126,6 +282,70 @@ function image.save(path, ...) end
 ---@param path string An OCI or docker archive.
 ---@return Image[] # The images.
 function image.load(path) end
+
+---Containers: programs in a world of their own.
+container = {}
+
+---@class container.run.options
+---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
+---@field env? table<string, string|number|boolean> Variables; they win over the image's.
+---@field workdir? string Working folder; made if it is missing.
+---@field user? string `USER[:GROUP]`, names of the image or numbers.
+---@field hostname? string Host name. Default: the short id.
+---@field timeout? duration Kill it after this long.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Let it read this program's standard input. Default false.
+---@field input? string What it reads on standard input.
+---@field capture? boolean Keep the output in the result. Default false.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
+---@field network? "none"|"host" `none` (default): loopback only; `host`: the host's.
+---@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host.
+---@field tmpfs? string[] `TARGET[:OPTION,...]`: memory, such as `/tmp:size=64m`.
+---@field read_only? boolean Refuse writes to the root file system. Default false.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field cap_add? string[] Capabilities to add; `ALL` for every one.
+---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
+---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
+---@field seccomp? "default"|"unconfined" The system call filter.
+---@field memory? size Memory it may use.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field pids_limit? integer Processes and threads it may have.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
+---@field dns? string[] Name servers instead of the host's.
+
+---Runs a program in a fresh container and waits for its end.
+---A string goes to the image's shell, a table is an argument vector; either is put behind the image's entry point. Without a command the image's own is run. Output goes to the terminal unless `capture` is set. Nothing of the container remains. Ctrl-C kills it.
+---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param cmd? command The command.
+---@param opts? container.run.options
+---@return Result # How it ended.
+function container.run(image, cmd, opts) end
+
+---Builds: cached steps from state to state.
+build = {}
+
+---@class build.from.options
+---@field pull? "missing"|"always"|"never" When to ask the registry.
+
+---Starts a build from an image or continues one from a state.
+---@param base string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param opts? build.from.options
+---@return State # The state.
+function build.from(base, opts) end
+
+---Starts a build from nothing.
+---@return State # An empty state.
+function build.scratch() end
+
+---Starts a build from programs of this host.
+---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.
+---@param programs string[] Absolute paths.
+---@return State # A state with just these.
+function build.from_host(programs) end
 
 ---Registries: passwords and tags.
 registry = {}

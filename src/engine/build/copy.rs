@@ -130,7 +130,8 @@ impl State {
             return Err(Error::invalid(format!("cannot copy into {target}: it is not a folder")));
         }
         if sources.len() > 1 && !is_folder {
-            let message = format!("cannot copy {} things to '{target}': end it with '/' to name a folder", sources.len());
+            let message =
+                format!("cannot copy {} things to '{target}': end it with '/' to name a folder", sources.len());
             return Err(Error::invalid(message));
         }
         Ok(is_folder)
@@ -180,7 +181,9 @@ fn look_at(engine: &Engine, from: &CopySource, source: &str, exclude: &[glob::Pa
             let path = base.join(source);
             let meta = match fs::metadata(&path) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Error::not_found(format!("cannot copy '{source}': no such file or folder on the host")));
+                    return Err(Error::not_found(format!(
+                        "cannot copy '{source}': no such file or folder on the host"
+                    )));
                 }
                 other => other.os(|| format!("stat {}", path.display()))?,
             };
@@ -219,7 +222,10 @@ fn collect_host(
         return Ok(());
     }
     let entries = fs::read_dir(path).os(|| format!("list {}", path.display()))?;
-    let mut names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>().os(|| format!("list {}", path.display()))?;
+    let mut names = entries
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<Vec<_>, _>>()
+        .os(|| format!("list {}", path.display()))?;
     names.sort();
     for name in names {
         let child = to.join(&name);

@@ -146,6 +146,7 @@ impl State {
 
 /// The time new files get: now, or the fixed one builds were asked to use.
 pub(super) fn unix_now(engine: &Engine) -> i64 {
-    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64);
+    let now =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64);
     engine.config().source_date_epoch.unwrap_or_else(now)
 }

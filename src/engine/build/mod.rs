@@ -9,12 +9,13 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
-mod archive_of_host;
 mod commit;
 mod copy;
 mod files;
-mod settings;
+mod host;
+pub mod settings;
 mod step;
+mod tree;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl State {
     }
 
     /// Makes sure that every layer is unpacked, and returns the folders, base first.
-    fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
+    pub(super) fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
         let missing: Vec<Layer> = self
             .0
             .layers
@@ -130,13 +131,21 @@ impl State {
             })
             .collect::<Result<_>>()?;
         if !missing.is_empty() {
+            let _in_use = engine.store().shared(engine.cancel())?;
             engine.unpack_layers(&missing)?;
         }
         Ok(self.lowers(engine.store()))
     }
 
     /// The state after a step: perhaps a layer more, a changed configuration, a line of history.
-    fn after(&self, key: Digest, layer: Option<String>, created: Option<String>, step: String, history: String) -> State {
+    fn after(
+        &self,
+        key: Digest,
+        layer: Option<String>,
+        created: Option<String>,
+        step: String,
+        history: String,
+    ) -> State {
         let mut config = self.0.config.clone();
         if created > config.created {
             config.created = created;

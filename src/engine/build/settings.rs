@@ -165,9 +165,13 @@ mod tests {
 
     #[test]
     fn working_folders_chain() {
-        for (current, dir, want) in
-            [("", "a", "/a"), ("/a", "b", "/a/b"), ("/a", "/c", "/c"), ("/a/b", "../x/./y", "/a/x/y"), ("/", "../..", "/")]
-        {
+        for (current, dir, want) in [
+            ("", "a", "/a"),
+            ("/a", "b", "/a/b"),
+            ("/a", "/c", "/c"),
+            ("/a/b", "../x/./y", "/a/x/y"),
+            ("/", "../..", "/"),
+        ] {
             assert_eq!(join_workdir(current, dir).unwrap(), want);
         }
     }

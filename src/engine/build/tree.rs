@@ -145,7 +145,8 @@ impl TreeWriter {
         // A file system without attributes has none to copy.
         let Ok(count) = rustix::fs::flistxattr(from, &mut names) else { return Ok(()) };
         for name in names[..count].split(|byte| *byte == 0) {
-            let kept = name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
+            let kept =
+                name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
             if !kept {
                 continue;
             }

@@ -1,7 +1,9 @@
 //! Containers: from options to an OCI specification to a running process and its end.
 
+mod bpf;
 pub mod capabilities;
 pub mod cgroup;
+pub mod foreground;
 mod init;
 mod monitor;
 mod mounts;

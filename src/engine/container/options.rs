@@ -92,6 +92,23 @@ impl Mount {
         Ok(mount)
     }
 
+    /// Parses the short form of memory: `TARGET[:OPTION,...]`.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn tmpfs(text: &str) -> Result<Mount> {
+        let (target, options) = text.split_once(':').unwrap_or((text, ""));
+        let words = options.split(',').filter(|word| !word.is_empty() && *word != "rw" && *word != "ro");
+        let mount = Mount {
+            source: None,
+            target: target.into(),
+            read_only: options.split(',').any(|word| word == "ro"),
+            options: words.map(str::to_string).collect(),
+        };
+        mount.check()?;
+        Ok(mount)
+    }
+
     /// Refuses targets that cannot be mounted on.
     ///
     /// # Errors

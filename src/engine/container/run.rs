@@ -19,12 +19,9 @@ use super::super::sys;
 use super::options::{Command, Input, Network, Options};
 use super::spawner::Spawner;
 use super::streams::{Ending, OutputSink, Streams};
-use super::user::{Identity, look_up};
+use super::user::{Identity, look_up_in};
 use super::wire::{Request, Rootfs};
 use super::{cgroup, seccomp, spec};
-
-/// The most of `/etc/passwd` or `/etc/group` that is read, in bytes (CVE-2024-9676).
-const ACCOUNTS_LIMIT: u64 = 4 << 20;
 
 /// What a container starts from.
 #[derive(Clone, Copy)]
@@ -91,19 +88,13 @@ impl Engine {
     /// Looks up who runs, in the image's own files.
     fn identity(&self, base: Base<'_>, user: Option<&str>) -> Result<Identity> {
         let user = user.unwrap_or(&base.config.user);
-        let view = View::new(base.lowers);
-        let text = |path: &str| match view.read(Path::new(path), ACCOUNTS_LIMIT) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(e) if e.kind() == Kind::NotFound => Ok(String::new()),
-            Err(e) => Err(e.context(format!("cannot look up user '{user}'"))),
-        };
-        look_up(user, &text("/etc/passwd")?, &text("/etc/group")?)
+        look_up_in(&View::new(base.lowers), user)
     }
 
     fn prepare_rootfs(&self, area: &Workspace, base: Base<'_>) -> Result<Rootfs> {
         let upper = area.join("upper");
         let rootfs = Rootfs {
-            lowers: base.lowers.iter().rev().cloned().chain([self.store().skeleton()?]).collect(),
+            lowers: self.mountable(base.lowers)?.into_iter().rev().chain([self.store().skeleton()?]).collect(),
             upper: upper.clone(),
             work: area.join("work"),
             mount_point: area.join("rootfs"),
@@ -160,7 +151,7 @@ impl Engine {
             process.and_then(|process| process.capabilities().as_ref()).and_then(|caps| caps.bounding().clone());
         let bounding: HashSet<Capability> = bounding.unwrap_or_default();
         self.cached_filter(&bounding, || {
-            let program = seccomp::join(&seccomp::default_filter(&bounding)?);
+            let program = seccomp::default_filter(&bounding)?;
             sys::fd::memory_file("seccomp", &program).map_err(|e| from_io(e, "memory file"))
         })
     }

@@ -2,20 +2,14 @@
 //!
 //! An allow list with the field's reach: everything ordinary programs use; not what changes the kernel, the host's
 //! clock, modules, other namespaces or keyrings, unless a capability that was given says so. A refused call fails
-//! with EPERM, one this list does not know with ENOSYS, so that C libraries fall back to older ones. Calls of another
-//! architecture (32-bit, x32) kill the caller. Source: seccomp(2), syscalls(2).
-//!
-//! Two programs are loaded one after the other, because one program has one answer for what it does not allow. Where
-//! both refuse, the errno of the one loaded last counts.
+//! with EPERM, one this list does not know with ENOSYS, so that C libraries fall back to older ones, and so does a
+//! call of another architecture (32-bit, x32). Source: seccomp(2), syscalls(2).
 
 use std::collections::{BTreeMap, HashSet};
 
-use oci_spec::runtime::Capability;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
-
 use super::super::error::{Error, Kind, Result};
+use super::bpf::{Answer, Machine, compile};
+use oci_spec::runtime::Capability;
 
 macro_rules! calls {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -121,107 +115,52 @@ const GUARDED: &[(Option<Capability>, &[i64])] = &[
 ];
 
 /// Flags of clone(2) that make namespaces: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
-const NAMESPACE_FLAGS: [u64; 7] =
-    [0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
+const NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 
 /// Execution domains that are allowed: Linux, with 32-bit layout, with the old 3 GB limit, and 'only asking'.
-const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
+const PERSONALITIES: [u32; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
-const AF_ALG: u64 = 38;
-const AF_VSOCK: u64 = 40;
+/// Socket families that reach the kernel's crypto code and the hypervisor: AF_ALG, AF_VSOCK.
+const REFUSED_FAMILIES: [u32; 2] = [38, 40];
 
-/// The default filter for a process with these capabilities in its bounding set: programs to load in this order.
+const EPERM: u16 = libc::EPERM as u16;
+
+/// The default filter for a process with these capabilities in its bounding set, as a classic BPF program.
 ///
 /// # Errors
 /// `unsupported` on architectures other than x86-64, aarch64 and riscv64.
-pub fn default_filter(capabilities: &HashSet<Capability>) -> Result<Vec<Vec<u8>>> {
+pub fn default_filter(capabilities: &HashSet<Capability>) -> Result<Vec<u8>> {
     let has = |capability: Capability| capabilities.contains(&capability);
-    let opened = |guard: &Option<Capability>| guard.is_some_and(has);
-    let mut allowed = BTreeMap::new();
-    let mut refused = BTreeMap::new();
+    let mut answers = BTreeMap::new();
     for call in [FILES, EVENTS_AND_TIME, MEMORY, PROCESSES, SOCKETS_AND_IPC, LEGACY, NEWER].into_iter().flatten() {
-        allowed.insert(*call, Vec::new());
+        answers.insert(*call, Answer::Allow);
     }
     for (guard, calls) in GUARDED {
-        let list = if opened(guard) { &mut allowed } else { &mut refused };
-        list.extend(calls.iter().map(|call| (*call, Vec::new())));
+        let answer = if guard.is_some_and(has) { Answer::Allow } else { Answer::Errno(EPERM) };
+        answers.extend(calls.iter().map(|call| (*call, answer.clone())));
     }
     if has(Capability::SysAdmin) {
-        allowed.insert(libc::SYS_clone3, Vec::new());
+        answers.insert(libc::SYS_clone3, Answer::Allow);
     } else {
-        // clone3's flags are in memory, where no filter can look: it is unknown here, and C libraries use clone.
-        refused.insert(
-            libc::SYS_clone,
-            NAMESPACE_FLAGS.iter().map(|flag| all(&[has_flag(*flag)])).collect::<Result<_>>()?,
-        );
+        // clone3's flags are in memory, where no filter can look: it stays unknown, and C libraries use clone.
+        answers.insert(libc::SYS_clone, Answer::RefuseBits { bits: NAMESPACE_FLAGS, errno: EPERM });
     }
-    let other = PERSONALITIES.iter().map(|value| (SeccompCmpOp::Ne, *value)).collect::<Vec<_>>();
-    refused.insert(libc::SYS_personality, vec![all(&other)?]);
-    let families = [AF_ALG, AF_VSOCK].map(|family| all(&[(SeccompCmpOp::Eq, family)]));
-    refused.insert(libc::SYS_socket, families.into_iter().collect::<Result<_>>()?);
-    Ok(vec![
-        compile(allowed, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)?,
-        compile(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?,
-    ])
+    answers.insert(libc::SYS_personality, Answer::OnlyValues { values: PERSONALITIES.to_vec(), errno: EPERM });
+    answers.insert(libc::SYS_socket, Answer::RefuseValues { values: REFUSED_FAMILIES.to_vec(), errno: EPERM });
+    Ok(compile(machine()?, &answers, libc::ENOSYS as u16))
 }
 
-fn has_flag(flag: u64) -> (SeccompCmpOp, u64) {
-    (SeccompCmpOp::MaskedEq(flag), flag)
-}
-
-/// A rule that applies when the first argument meets every condition.
-fn all(conditions: &[(SeccompCmpOp, u64)]) -> Result<SeccompRule> {
-    let length = SeccompCmpArgLen::Dword;
-    let list = conditions.iter().map(|(op, value)| SeccompCondition::new(0, length.clone(), op.clone(), *value));
-    let list = list.collect::<std::result::Result<_, _>>().map_err(internal)?;
-    SeccompRule::new(list).map_err(internal)
-}
-
-fn compile(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
-    otherwise: SeccompAction,
-    matched: SeccompAction,
-) -> Result<Vec<u8>> {
-    let arch = if cfg!(target_arch = "x86_64") {
-        TargetArch::x86_64
+fn machine() -> Result<Machine> {
+    if cfg!(target_arch = "x86_64") {
+        Ok(Machine { audit: 0xc000_003e, end_of_numbers: Some(0x4000_0000) })
     } else if cfg!(target_arch = "aarch64") {
-        TargetArch::aarch64
+        Ok(Machine { audit: 0xc000_00b7, end_of_numbers: None })
     } else if cfg!(target_arch = "riscv64") {
-        TargetArch::riscv64
+        Ok(Machine { audit: 0xc000_00f3, end_of_numbers: None })
     } else {
-        return Err(Error::new(Kind::Unsupported, "no seccomp filter for this architecture")
-            .with_hint("run with seccomp=\"unconfined\" to go without"));
-    };
-    let filter = SeccompFilter::new(rules, otherwise, matched, arch).map_err(internal)?;
-    let program: BpfProgram = filter.try_into().map_err(internal)?;
-    Ok(program
-        .iter()
-        .flat_map(|step| {
-            let [a, b] = step.code.to_ne_bytes();
-            let [c, d, e, f] = step.k.to_ne_bytes();
-            [a, b, step.jt, step.jf, c, d, e, f]
-        })
-        .collect())
-}
-
-/// Several programs as one stretch of bytes: each behind its length in bytes (32 bits, native order).
-pub fn join(programs: &[Vec<u8>]) -> Vec<u8> {
-    programs.iter().flat_map(|program| [&(program.len() as u32).to_ne_bytes()[..], program].concat()).collect()
-}
-
-/// The programs of [`join`].
-pub fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
-    let mut programs = Vec::new();
-    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
-        let (program, rest) = rest.split_at((u32::from_ne_bytes(*length) as usize).min(rest.len()));
-        programs.push(program);
-        bytes = rest;
+        Err(Error::new(Kind::Unsupported, "no seccomp filter for this architecture")
+            .with_hint("run with seccomp=\"unconfined\" to go without"))
     }
-    programs
-}
-
-fn internal(error: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, format!("seccomp filter: {error}"))
 }
 
 #[cfg(test)]
@@ -238,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_change_the_filter() {
+    fn the_program_is_small_and_capabilities_change_it() {
         let plain = default_filter(&HashSet::new()).unwrap();
         let admin = default_filter(&HashSet::from([Capability::SysAdmin])).unwrap();
-        assert_eq!(plain.len(), 2);
-        assert!(admin[0].len() > plain[0].len() && admin[1].len() < plain[1].len());
-        assert!(plain.iter().all(|program| program.len() % 8 == 0 && program.len() / 8 < 4096));
+        assert_ne!(plain, admin);
+        // The kernel tries it on every call number when it is loaded.
+        assert!(plain.len() / 8 < 300, "{} instructions", plain.len() / 8);
     }
 }

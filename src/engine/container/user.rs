@@ -3,7 +3,13 @@
 //! Both files come from the image and are data only. Numbers are exact: one that does not fit 32 bits, or is the
 //! kernel's 'no id', is an error, never another user (CVE-2024-40635).
 
-use super::super::error::{Error, Result};
+use std::path::Path;
+
+use super::super::error::{Error, Kind, Result};
+use super::super::rootfs::view::View;
+
+/// The most of `/etc/passwd` or `/etc/group` that is read, in bytes (CVE-2024-9676).
+const ACCOUNTS_LIMIT: u64 = 4 << 20;
 
 /// A user as the kernel sees one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +22,19 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// Home folder.
     pub home: String,
+}
+
+/// Looks up `user` in the files of a root file system; files that are missing are empty.
+///
+/// # Errors
+/// As [`look_up`]; `invalid_argument` when a file is no regular file or too long.
+pub fn look_up_in(view: &View<'_>, user: &str) -> Result<Identity> {
+    let text = |path: &str| match view.read(Path::new(path), ACCOUNTS_LIMIT) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(e) if e.kind() == Kind::NotFound => Ok(String::new()),
+        Err(e) => Err(e.context(format!("cannot look up user '{user}'"))),
+    };
+    look_up(user, &text("/etc/passwd")?, &text("/etc/group")?)
 }
 
 /// Looks up `user`; empty means root. `passwd` and `group` are the files' texts, empty where missing.

@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use super::super::Engine;
 use super::super::cancel::Cancel;
 use super::super::digest::{Digest, Hashing, Verifying};
-use super::super::error::{Error, Result, from_io};
-use super::super::layer::unpack::{UnpackOptions, unpack};
+use super::super::error::{Error, Kind, Result, from_io, to_io};
+use super::super::layer::unpack::{UnpackOptions, Unpacked, unpack};
 use super::super::layer::{LayerMeta, decompress};
 use super::super::progress::Task;
 use super::super::registry::Client;
@@ -28,7 +28,7 @@ use super::pipe::{PipeReader, PipeWriter, pipe};
 const PARALLEL: usize = 4;
 
 /// Remembers what failed first, and stops the rest.
-pub(super) struct FirstError {
+struct FirstError {
     cancel: Cancel,
     first: Mutex<Option<Error>>,
 }
@@ -39,16 +39,14 @@ impl FirstError {
         FirstError { cancel: cancel.clone(), first: Mutex::new(None) }
     }
 
-    /// Takes note of a failure; what follows from it is forgotten.
-    pub fn note<T>(&self, result: Result<T>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                self.cancel.cancel();
-                None
-            }
+    /// Takes note of a failure. Those that only follow from another are `interrupted`, and give way to it.
+    pub fn note(&self, error: Error) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.as_ref().is_none_or(|known| known.kind() == Kind::Interrupted) {
+            *first = Some(error);
         }
+        drop(first);
+        self.cancel.cancel();
     }
 
     /// The first failure, if there was one.
@@ -65,7 +63,7 @@ pub(super) fn each<T: Sync>(
     items: &[T],
     outer: &Cancel,
     cancel: &Cancel,
-    work: impl Fn(&T, &FirstError) -> Result<()> + Sync,
+    work: impl Fn(&T) -> Result<()> + Sync,
 ) -> Result<()> {
     let first = FirstError::new(cancel);
     let next = AtomicUsize::new(0);
@@ -74,7 +72,9 @@ pub(super) fn each<T: Sync>(
             scope.spawn(|| {
                 while !cancel.is_cancelled() {
                     let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                    first.note(work(item, &first));
+                    if let Err(error) = work(item) {
+                        first.note(error);
+                    }
                 }
             });
         }
@@ -99,9 +99,7 @@ pub(super) fn bring_layers(engine: &Engine, from: Option<(&Client, &str)>, layer
             distinct.push(layer);
         }
     }
-    each(&distinct, &engine.cancel, &cancel, |layer, first| {
-        Bringing { engine, from, cancel: &cancel, layer, first }.run()
-    })
+    each(&distinct, &engine.cancel, &cancel, |layer| Bringing { engine, from, cancel: &cancel, layer }.run())
 }
 
 struct Bringing<'a> {
@@ -109,7 +107,6 @@ struct Bringing<'a> {
     from: Option<(&'a Client, &'a str)>,
     cancel: &'a Cancel,
     layer: &'a Layer,
-    first: &'a FirstError,
 }
 
 impl Bringing<'_> {
@@ -139,10 +136,11 @@ impl Bringing<'_> {
         Ok(())
     }
 
+    /// The blob from the registry; the writer that keeps it computes its digest.
     fn open(&self) -> Result<Box<dyn Read + Send>> {
         let blob = self.layer.blob;
         match self.from {
-            Some((client, repository)) => Ok(Box::new(client.blob(repository, &blob.digest, blob.size)?)),
+            Some((client, repository)) => Ok(Box::new(client.raw_blob(repository, &blob.digest, blob.size)?)),
             None => {
                 Err(Error::not_found(format!("blob {} is not in the store", blob.digest))
                     .with_hint("pull the image again"))
@@ -167,18 +165,25 @@ impl Bringing<'_> {
         std::fs::create_dir(&root).map_err(|e| from_io(e, format!("create {}", root.display())))?;
         let (compressed, fetched) = pipe();
         let (tar, inflated) = pipe();
-        let first = self.first;
         let options = UnpackOptions { limits: self.engine.config.limits, cancel: self.cancel };
         let (kept, diff_id, unpacked) = std::thread::scope(|scope| {
-            let keeping = scope.spawn(|| first.note(self.keep(source, fetched, keep, task)));
-            let inflating = scope.spawn(|| first.note(inflate(compressed, inflated)));
-            let unpacked = first.note(unpack(tar, &root, &options));
-            (keeping.join().ok().flatten(), inflating.join().ok().flatten(), unpacked)
+            let keeping = scope.spawn(|| self.keep(source, fetched, keep, task));
+            let inflating = scope.spawn(|| inflate(compressed, inflated));
+            let unpacked = unpack(tar, &root, &options);
+            if let Err(error) = &unpacked
+                && error.kind() != Kind::Integrity
+                && error.kind() != Kind::Interrupted
+            {
+                // A full disk, say: there is no use in fetching the rest.
+                self.cancel.cancel();
+            }
+            (
+                keeping.join().unwrap_or_else(|_| Err(panicked())),
+                inflating.join().unwrap_or_else(|_| Err(panicked())),
+                unpacked,
+            )
         });
-        let (Some(()), Some(diff_id), Some(unpacked)) = (kept, diff_id, unpacked) else {
-            // The first error is noted already.
-            return Err(Error::interrupted());
-        };
+        let (diff_id, unpacked) = verdict(kept, diff_id, unpacked)?;
         let expected = self.layer.diff_id;
         if diff_id != expected {
             return Err(Error::integrity(format!(
@@ -193,7 +198,9 @@ impl Bringing<'_> {
     /// The first stage: into the pipe, and where it is new into the blob's file.
     fn keep(&self, source: &mut dyn Read, pipe: PipeWriter, mut keep: Option<BlobWriter>, task: &Task) -> Result<()> {
         let blob = self.layer.blob;
-        let sent = pipe.pump(source, |bytes| {
+        // Content that does not unpack is still read to its end: whether it is what its digest says comes first.
+        let sent = pipe.pump(source, true, |bytes| {
+            self.cancel.check().map_err(to_io)?;
             if let Some(writer) = &mut keep {
                 writer.write_all(bytes)?;
             }
@@ -209,10 +216,26 @@ impl Bringing<'_> {
     }
 }
 
+/// Of several failures the one nearest to the source: the later ones follow from it.
+fn verdict(kept: Result<()>, diff_id: Result<Digest>, unpacked: Result<Unpacked>) -> Result<(Digest, Unpacked)> {
+    match (kept, diff_id, unpacked) {
+        (Ok(()), Ok(diff_id), Ok(unpacked)) => Ok((diff_id, unpacked)),
+        (kept, diff_id, unpacked) => {
+            let mut errors: Vec<Error> = [kept.err(), diff_id.err(), unpacked.err()].into_iter().flatten().collect();
+            let cause = errors.iter().position(|error| error.kind() != Kind::Interrupted);
+            Err(errors.swap_remove(cause.unwrap_or(0)))
+        }
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Internal, "a thread that unpacks a layer panicked")
+}
+
 /// The second stage: inflates, and computes the digest of the tar.
 fn inflate(compressed: PipeReader, tar: PipeWriter) -> Result<Digest> {
     let mut hashing = Hashing::new(decompress(compressed)?);
-    tar.pump(&mut hashing, |_| Ok(())).map_err(|e| from_io(e, "decompress the layer"))?;
+    tar.pump(&mut hashing, false, |_| Ok(())).map_err(|e| from_io(e, "decompress the layer"))?;
     Ok(hashing.finish().1)
 }
 

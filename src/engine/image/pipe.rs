@@ -35,11 +35,17 @@ pub(super) fn pipe() -> (PipeReader, PipeWriter) {
 }
 
 impl PipeWriter {
-    /// Moves everything from `source` into the pipe and ends it. Each filled buffer is shown to `see` first.
+    /// Moves everything from `source` into the pipe and ends it. Each filled buffer is shown to `see` first. With
+    /// `to_the_end` it goes on without a reader, for what `source` and `see` make of the rest.
     ///
     /// # Errors
     /// Those of `source` and `see`; `interrupted` when the reader is gone (it then has an error of its own).
-    pub fn pump(mut self, source: &mut dyn Read, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub fn pump(
+        mut self,
+        source: &mut dyn Read,
+        to_the_end: bool,
+        mut see: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         loop {
             let mut buffer = self.take();
             let filled = fill(source, &mut buffer)?;
@@ -50,7 +56,9 @@ impl PipeWriter {
             }
             buffer.truncate(filled);
             see(&buffer)?;
-            self.full.send(Some(buffer)).map_err(|_| gone())?;
+            if self.full.send(Some(buffer)).is_err() && !to_the_end {
+                return Err(gone());
+            }
         }
     }
 
@@ -125,7 +133,7 @@ mod tests {
             let content = &content;
             let sender = scope.spawn(move || {
                 let mut source = &content[..];
-                writer.pump(&mut source, |bytes| {
+                writer.pump(&mut source, false, |bytes| {
                     seen += bytes.len();
                     Ok(())
                 })?;
@@ -145,6 +153,9 @@ mod tests {
         assert!(reader.read(&mut [0]).is_err());
         let (reader, writer) = pipe();
         drop(reader);
-        assert!(writer.pump(&mut io::repeat(0), |_| Ok(())).is_err());
+        assert!(writer.pump(&mut io::repeat(0), false, |_| Ok(())).is_err());
+        let (reader, writer) = pipe();
+        drop(reader);
+        assert!(writer.pump(&mut io::repeat(0).take(9_000_000), true, |_| Ok(())).is_ok());
     }
 }

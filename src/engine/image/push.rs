@@ -41,7 +41,7 @@ impl Engine {
         let sources = self.mount_sources(to, &manifest)?;
         let blobs = blobs_of(&manifest);
         let push = Pushing { engine: self, client: &client, to, cancel: &cancel, sources: &sources };
-        each(&blobs, &self.cancel, &cancel, |blob, _| push.blob(*blob))?;
+        each(&blobs, &self.cancel, &cancel, |blob| push.blob(*blob))?;
         client.put_manifest(to.repository(), &to.manifest_name(), &manifest.media_type, &bytes)
     }
 

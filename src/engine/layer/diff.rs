@@ -21,7 +21,7 @@ use tar::Header;
 
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::archive::shown;
+use super::entry::shown;
 use super::tree::{MAX_DEPTH, is_folder, is_whiteout, join};
 use super::{keeps_xattr, overlay_xattr_prefix, pax};
 

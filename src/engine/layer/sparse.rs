@@ -5,7 +5,8 @@
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use super::super::error::{Error, Result};
-use super::archive::{BLOCK, number};
+use super::archive::BLOCK;
+use super::entry::number;
 use super::pax;
 
 /// Segments of one file; bounds the memory a map may take.

@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::super::error::{Error, OsContext, Result};
+use super::super::inroot::resolve_links;
 use super::{keeps_xattr, overlay_xattr_prefix};
 
 /// Folders a path may go through. Removing a tree opens one descriptor a level, and processes commonly may have 1,024.
@@ -25,8 +26,7 @@ pub(super) const MAX_DEPTH: usize = 256;
 /// Bytes of a path: the kernel's PATH_MAX.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
-/// Symbolic links one path may go through: the kernel's own number.
-const MAX_LINKS: usize = 40;
+const TOO_DEEP: &str = "lies more than 256 folders deep";
 const OPEN_FOLDERS: usize = 16;
 
 /// Owner, permissions and attributes of an entry.
@@ -76,7 +76,7 @@ pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'stati
             _ => parts.push(part),
         }
     }
-    if parts.len() > MAX_DEPTH { Err("lies more than 256 folders deep") } else { Ok(parts) }
+    if parts.len() > MAX_DEPTH { Err(TOO_DEEP) } else { Ok(parts) }
 }
 
 pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
@@ -196,43 +196,18 @@ impl Tree {
 
     /// The path without symbolic links that `parts` lead to. What does not exist is taken as it is written.
     fn resolve(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>> {
-        let mut todo: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
-        let mut real: Vec<Vec<u8>> = Vec::new();
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            match part.as_slice() {
-                b"" | b"." => continue,
-                // At the root `..` is the root, as after chroot(2).
-                b".." => {
-                    real.pop();
-                    continue;
-                }
-                _ => {}
-            }
-            let target = match self.folder(&real.join(&b'/')) {
-                Ok(at) => rustix::fs::readlinkat(&self.open[at].fd, &part[..], Vec::new()),
+        let readlink = |folder: &[Vec<u8>], name: &[u8]| match self.folder(&folder.join(&b'/')) {
+            Ok(at) => match rustix::fs::readlinkat(&self.open[at].fd, name, Vec::new()) {
+                Ok(target) => Ok(Some(target.into_bytes())),
+                Err(Errno::INVAL | Errno::NOENT) => Ok(None),
                 Err(e) => Err(e),
-            };
-            match target {
-                Ok(target) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Error::integrity("lies behind more than 40 symbolic links"));
-                    }
-                    let target = target.as_bytes();
-                    if target.starts_with(b"/") {
-                        real.clear();
-                    }
-                    todo.extend(target.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
-                }
-                Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => real.push(part),
-                Err(e) => return Err(e).os(|| "read a symbolic link on its way"),
-            }
-            if real.len() >= MAX_DEPTH {
-                return Err(Error::integrity("lies more than 256 folders deep"));
-            }
-        }
-        Ok(real.join(&b'/'))
+            },
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(e) => Err(e),
+        };
+        let real = resolve_links(&parts.join(&b'/'), readlink).os(|| "read a symbolic link on its way")?;
+        let real = real.ok_or_else(|| Error::integrity("lies behind more than 40 symbolic links"))?;
+        if real.len() >= MAX_DEPTH { Err(Error::integrity(TOO_DEEP)) } else { Ok(real.join(&b'/')) }
     }
 
     /// Makes the missing folders of a real path: root's, mode 0755, with the time of the entry that needs them.
@@ -254,7 +229,7 @@ impl Tree {
                             true
                         }
                         Some(_) => {
-                            let next = super::archive::shown(&next);
+                            let next = super::entry::shown(&next);
                             return Err(Error::integrity(format!("lies below '{next}', which is not a folder")));
                         }
                     };
@@ -389,7 +364,7 @@ fn set_xattrs(meta: &Meta, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>)
             // Attributes a file system or namespace has no place for are lost, as with every other unpacker; not so a
             // capability, without which the program in the file would not work.
             Err(Errno::OPNOTSUPP | Errno::PERM) if name != b"security.capability" => {}
-            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::archive::shown(name))),
+            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::entry::shown(name))),
         }
     }
     Ok(())

@@ -22,7 +22,8 @@ use rustix::io::Errno;
 use super::super::Limits;
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::archive::{Archive, Entry, EntryKind, shown};
+use super::archive::Archive;
+use super::entry::{Entry, EntryKind, shown};
 use super::tree::{self, Meta, Place, Tree};
 
 /// How to unpack.

@@ -16,21 +16,14 @@ use super::transport::{Answer, Call};
 const PROGRESS: u64 = 8 << 20;
 
 /// The content of a blob, checked: the last read fails unless size and digest are right.
-pub struct BlobReader(Verifying<Resuming>);
+pub struct BlobReader(Verifying<RawBlobReader>);
+
+/// The content of a blob of which only the size is checked: for whoever computes the digest anyway.
+pub struct RawBlobReader(Resuming);
 
 impl BlobReader {
     pub(super) fn open(client: Client, repository: &str, digest: Digest, size: u64) -> Result<BlobReader> {
-        let mut inner = Resuming {
-            client,
-            repository: repository.into(),
-            digest,
-            size,
-            at: 0,
-            failed: 0,
-            failed_at: 0,
-            body: None,
-        };
-        inner.connect()?;
+        let inner = RawBlobReader::open(client, repository, digest, size)?;
         Ok(BlobReader(Verifying::new(inner, digest, Some(size))))
     }
 }
@@ -38,6 +31,26 @@ impl BlobReader {
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
+    }
+}
+
+impl RawBlobReader {
+    pub(super) fn open(client: Client, repository: &str, digest: Digest, size: u64) -> Result<RawBlobReader> {
+        let repository = repository.into();
+        let mut inner = Resuming { client, repository, digest, size, at: 0, failed: 0, failed_at: 0, body: None };
+        inner.connect()?;
+        Ok(RawBlobReader(inner))
+    }
+}
+
+impl Read for RawBlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        if self.0.at > self.0.size {
+            let (digest, size) = (self.0.digest, self.0.size);
+            return Err(to_io(Error::integrity(format!("{digest} is longer than its {size} bytes"))));
+        }
+        Ok(count)
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::{Config, Limits};
 use super::Access;
 use super::address::{base_url, origin, resolve};
 use super::auth::{Authority, Scope};
-use super::blob::BlobReader;
+use super::blob::{BlobReader, RawBlobReader};
 use super::retry::{Attempts, Failure};
 use super::transport::{Answer, Call, Payload, Transport, url};
 
@@ -204,6 +204,14 @@ impl Client {
     /// `not_found`, `permission`, `network`; `integrity` when the registry has another size for it.
     pub fn blob(&self, repository: &str, digest: &Digest, size: u64) -> Result<BlobReader> {
         BlobReader::open(self.clone(), repository, *digest, size)
+    }
+
+    /// Opens a blob whose digest the caller computes: as [`Client::blob`], but only the size is checked.
+    ///
+    /// # Errors
+    /// As [`Client::blob`].
+    pub fn raw_blob(&self, repository: &str, digest: &Digest, size: u64) -> Result<RawBlobReader> {
+        RawBlobReader::open(self.clone(), repository, *digest, size)
     }
 
     /// The tags of a repository, in the registry's order.

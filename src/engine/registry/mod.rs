@@ -12,7 +12,7 @@ mod retry;
 mod transport;
 mod upload;
 
-pub use blob::BlobReader;
+pub use blob::{BlobReader, RawBlobReader};
 pub use client::{Client, Fetched};
 pub use retry::Patience;
 

@@ -18,6 +18,7 @@
 //! Reading needs no lock and no write.
 
 pub mod blobs;
+pub mod gc;
 pub mod refs;
 
 use std::fs::{self, File};
@@ -124,7 +125,7 @@ impl Store {
     fn create(&self) -> Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "locks", "tmp"] {
+        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "cache/packed", "locks", "tmp"] {
             let path = self.root.join(dir);
             builder.create(&path).os(|| format!("create {}", path.display()))?;
         }

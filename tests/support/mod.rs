@@ -1,0 +1,120 @@
+//! What several test files need: an engine on a folder of its own, and a real registry server.
+
+#![allow(dead_code)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use moonshell::engine::cancel::Cancel;
+use moonshell::engine::error::Error;
+use moonshell::engine::{Config, Credentials, Engine, Limits, Proxies, progress};
+
+/// A configuration with nothing special on a state folder.
+pub fn config(root: &Path) -> Config {
+    Config {
+        root: root.to_path_buf(),
+        executable: PathBuf::from(env!("CARGO_BIN_EXE_moonshell")),
+        resolv_conf: "/etc/resolv.conf".into(),
+        insecure_registries: Vec::new(),
+        credentials: Arc::new(|_, _| Ok(None)),
+        proxies: Proxies::default(),
+        limits: Limits::default(),
+        source_date_epoch: None,
+        use_cache: true,
+        progress: Arc::new(progress::Silent),
+        cancel: Cancel::new().unwrap(),
+    }
+}
+
+/// An engine whose credentials are always `user:password`.
+pub fn with_login(mut config: Config, username: &str, password: &str) -> Config {
+    let given = Credentials { username: username.into(), password: password.into() };
+    config.credentials = Arc::new(move |_: &str, _: &str| -> Result<_, Error> { Ok(Some(given.clone())) });
+    config
+}
+
+/// An engine on `root`.
+pub fn engine(root: &Path) -> Engine {
+    Engine::open(config(root)).unwrap()
+}
+
+/// Runs a program that `make test` installs and returns what it printed.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|_| panic!("{program} is missing: run `make test`, which installs it"));
+    assert!(output.status.success(), "{program} {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Debian's registry server on a free loopback port; ends with this value.
+pub struct RegistryServer {
+    child: Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl RegistryServer {
+    /// Without a password.
+    pub fn open() -> RegistryServer {
+        RegistryServer::start(None)
+    }
+
+    /// With one.
+    pub fn with_password(username: &str, password: &str) -> RegistryServer {
+        RegistryServer::start(Some((username, password)))
+    }
+
+    fn start(login: Option<(&str, &str)>) -> RegistryServer {
+        let dir = tempfile::tempdir().unwrap();
+        // The port is free at this moment; the server says whether it got it.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut text = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
+             enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n",
+            dir.path().join("data").display()
+        );
+        if let Some((username, password)) = login {
+            let file = dir.path().join("htpasswd");
+            fs::write(&file, run("htpasswd", &["-Bbn", username, password])).unwrap();
+            text.push_str(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display()));
+        }
+        let path = dir.path().join("config.yml");
+        fs::write(&path, text).unwrap();
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|_| panic!("docker-registry is missing: run `make test`, which installs it"));
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let listening = log.by_ref().map_while(Result::ok).any(|line| {
+            said.push_str(&line);
+            line.contains("listening on")
+        });
+        assert!(listening, "docker-registry did not start: {said}");
+        // It must never wait for us to read.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        RegistryServer { child, port, _dir: dir }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for RegistryServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
