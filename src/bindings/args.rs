@@ -131,7 +131,8 @@ pub fn check(class: Option<&'static str>, row: &Function, args: &[Value]) -> Res
     Ok(())
 }
 
-fn shown(value: &Value, ty: Type) -> String {
+/// What a wrong value is, for messages: the word itself where one of a few words was expected.
+pub fn shown(value: &Value, ty: Type) -> String {
     match (value, ty) {
         (Value::String(text), Type::OneOf(_)) => format!("'{}'", text.to_string_lossy()),
         (Value::Number(number), Type::Integer) => number.to_string(),
