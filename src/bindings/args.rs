@@ -126,7 +126,8 @@ pub fn check(class: Option<&'static str>, row: &Function, args: &[Value]) -> Res
     check_options(&name, row, args.get(row.params.len()))?;
     let most = row.params.len() + usize::from(!row.options.is_empty());
     if args.len() > most && args[most..].iter().any(|value| !value.is_nil()) {
-        return Err(Error::invalid(format!("{}: takes {most} arguments, got {}", name(), args.len())));
+        let plural = if most == 1 { "" } else { "s" };
+        return Err(Error::invalid(format!("{}: takes {most} argument{plural}, got {}", name(), args.len())));
     }
     Ok(())
 }
