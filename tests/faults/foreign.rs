@@ -19,11 +19,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     root.ok("image.list()");
     fs::write(root.0.join("format"), "2\n").unwrap();
     let before = root.content();
-    refused(
-        &root,
-        "image.list()",
-        &format!("state folder {} has format 2, this moonshell reads 1", root.0.display()),
-    );
+    refused(&root, "image.list()", &format!("state folder {} has format 2, this moonshell reads 1", root.0.display()));
     fs::write(root.0.join("format"), "two\n").unwrap();
     refused(&root, "image.list()", &format!("{}/format is not a number", root.0.display()));
     fs::write(root.0.join("format"), "2\n").unwrap();
