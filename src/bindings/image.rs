@@ -11,12 +11,14 @@ use super::{Options, args};
 use crate::engine::error::{Error, Result};
 use crate::engine::image::{ArchiveFormat, HistoryStep, Image, Layer, Policy, PullOptions, Removed};
 use crate::engine::reference::Reference;
-use crate::engine::{Credentials, Engine};
+use crate::engine::{Credentials, Engine, Limits};
 
 /// A name or an `Image`.
 pub const IMAGE: Type = Type::AnyOf(&[Type::String, Type::Handle("Image")]);
 
 const CREDENTIALS: &str = "`{username=, password=}`, used instead of what is remembered.";
+
+const MOST_BYTES: &str = "Refuse a layer that unpacks to more. Default 64 GiB.";
 
 fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
     Param { name, ty, doc, required: false }
@@ -41,6 +43,7 @@ fn transfers() -> Vec<Function> {
                 "When to ask the registry. Default `missing`.",
             )
             .option("creds", Type::Table, CREDENTIALS)
+            .option("max_layer_bytes", Type::Size, MOST_BYTES)
             .returns(Type::Handle("Image"), "The image.")
             .errors(&["not_found", "permission", "network", "timeout", "integrity", "unsupported", "interrupted"])
             .example("local img = image.pull(\"debian:bookworm\")"),
@@ -118,10 +121,11 @@ fn archives() -> Vec<Function> {
             .errors(&["not_found", "permission"])
             .example("image.save(\"app.tar\", \"app:1\", {format=\"docker\"})"),
         Function::new("image.load", "Loads the images of an archive and sets their names.", |call| {
-            let path = call.string(0)?;
-            call.work(move |at| at.engine()?.image_load_file(path.as_ref()), images)
+            let (path, most) = (call.string(0)?, call.options().size("max_layer_bytes")?);
+            call.work(move |at| bounded(&at.engine()?, most).image_load_file(path.as_ref()), images)
         })
         .param("path", Type::String, "An OCI or docker archive.")
+        .option("max_layer_bytes", Type::Size, MOST_BYTES)
         .returns(Type::List(&Type::Handle("Image")), "The images.")
         .errors(&["not_found", "invalid_argument", "integrity", "unsupported"])
         .example("local img = image.load(\"app.tar\")[1]"),
@@ -140,6 +144,9 @@ pub fn class() -> Class {
         .field("size", Type::Integer, "Bytes of its layers as a registry holds them.", |_, i: &Image| Ok(i.size()))
         .optional_field("created", Type::String, "When it was made, RFC 3339.", |_, i: &Image| {
             Ok(i.created().map(String::from))
+        })
+        .optional_field("age", Type::String, "How long ago it was made, in words.", |_, i: &Image| {
+            Ok(i.created().and_then(age))
         })
         .field("platform", Type::String, "What machine it is for.", |_, i: &Image| Ok(i.platform().to_string()))
         .field("config", Type::Table, "Its configuration.", |lua, i: &Image| to_lua(lua, &i.config))
@@ -224,6 +231,12 @@ impl Source {
     }
 }
 
+/// `3 hours ago`, from an RFC 3339 time.
+fn age(created: &str) -> Option<String> {
+    let since = humantime::parse_rfc3339_weak(created).ok()?.elapsed().ok()?;
+    Some(format!("{} ago", indicatif::HumanDuration(since)))
+}
+
 fn reference(call: &Call, index: usize) -> Result<Reference> {
     call.string(index)?.parse()
 }
@@ -253,7 +266,16 @@ fn pull(call: &Call) -> Result<Outcome> {
     };
     let platform = opts.string("platform")?.map(|text| text.parse()).transpose()?;
     let options = PullOptions { platform, policy, credentials: credentials(call, &opts)?, ..PullOptions::default() };
-    call.work(move |at| at.engine()?.image_pull(&name, &options), object)
+    let most = opts.size("max_layer_bytes")?;
+    call.work(move |at| bounded(&at.engine()?, most).image_pull(&name, &options), object)
+}
+
+/// The engine with another bound on a layer's size, where one was given.
+fn bounded(engine: &Engine, layer_bytes: Option<u64>) -> Engine {
+    match layer_bytes {
+        Some(layer_bytes) => engine.with_limits(Limits { layer_bytes, ..engine.config().limits }),
+        None => engine.clone(),
+    }
 }
 
 fn push(call: &Call) -> Result<Outcome> {
@@ -324,7 +346,7 @@ fn inspect(call: &Call) -> Result<Outcome> {
 
 fn images(lua: &Lua, images: Vec<Image>) -> mlua::Result<Table> {
     let handles = images.into_iter().map(|image| object(lua, image)).collect::<mlua::Result<Vec<AnyUserData>>>()?;
-    list(lua, handles, &[("NAMES", "names"), ("ID", "short_id"), ("CREATED", "created"), ("SIZE", "size")])
+    list(lua, handles, &[("NAMES", "names"), ("ID", "short_id"), ("CREATED", "age"), ("SIZE", "size")])
 }
 
 fn layer_table(lua: &Lua, layer: &Layer) -> mlua::Result<Table> {

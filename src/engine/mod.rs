@@ -134,7 +134,7 @@ impl Engine {
     /// # Errors
     /// `permission` or `os` when the folder cannot be made or written; `unsupported` when a newer version made it.
     pub fn open(config: Config) -> Result<Engine> {
-        let store = Store::open(&config.root)?;
+        let store = Store::open_with(&config.root, container::cgroup::sweep)?;
         let cancel = config.cancel.clone();
         Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() })
     }
@@ -142,6 +142,11 @@ impl Engine {
     /// The same engine, its operations stopped by another token.
     pub fn with_cancel(&self, cancel: Cancel) -> Engine {
         Engine { cancel, ..self.clone() }
+    }
+
+    /// The same engine with other bounds on images from outside.
+    pub fn with_limits(&self, limits: Limits) -> Engine {
+        Engine { config: Arc::new(Config { limits, ..self.config.as_ref().clone() }), ..self.clone() }
     }
 
     /// What the engine was opened with.
