@@ -99,6 +99,23 @@ impl Options {
         Ok(self.read(key, map)?.unwrap_or_default())
     }
 
+    /// A number, whole or not.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        match self.value(key) {
+            Value::Integer(number) => Some(number as f64),
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Names and their values as [`args::changes`] reads them. Empty when not given.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn changes(&self, key: &str) -> Result<Vec<(String, Option<String>)>> {
+        Ok(self.read(key, args::changes)?.unwrap_or_default())
+    }
+
     fn read<T>(&self, key: &str, read: impl FnOnce(&Value) -> Result<T>) -> Result<Option<T>> {
         let value = self.value(key);
         if value.is_nil() {

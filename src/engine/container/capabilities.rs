@@ -104,7 +104,8 @@ fn parse(name: &str) -> Result<Capability> {
     let upper = name.to_uppercase();
     let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
     serde_json::from_value(serde_json::Value::String(full.clone())).map_err(|_| {
-        let names: Vec<String> = ALL.iter().map(|known| known.to_string()).collect();
+        let name_of = |known: &Capability| serde_json::to_value(known).ok()?.as_str().map(String::from);
+        let names: Vec<String> = ALL.iter().filter_map(name_of).collect();
         let error = Error::invalid(format!("unknown capability '{name}'"));
         match nearest(&full, names.iter().map(String::as_str)) {
             Some(near) => error.with_hint(format!("did you mean '{}'?", near.trim_start_matches("CAP_"))),

@@ -302,6 +302,8 @@ impl Root {
 /// A new detached file system.
 fn make(kind: &str, options: &Options) -> Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).os(|| format!("open file system {kind}"))?;
+    // What mount tables show.
+    fsconfig_set_string(&context, "source", kind).os(|| format!("name file system {kind}"))?;
     for (key, value) in &options.data {
         match value {
             Some(value) => fsconfig_set_string(&context, key.as_str(), value.as_str()),

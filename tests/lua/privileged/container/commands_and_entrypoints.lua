@@ -15,7 +15,7 @@ check.same(check.out(greeter, nil, { entrypoint = { "echo", "alone" } }), "alone
 check.same(check.out(greeter, { "echo", "bare" }, { entrypoint = {} }), "bare")
 check.fails("invalid_argument", "no command given, and the image has none", nil, container.run, greeter, nil, { entrypoint = {} })
 local bash = build.from(img):shell_form { "/bin/busybox", "sh", "-ec" }
-check.same(check.out(bash, "echo $0"), "/bin/busybox")
+check.same(check.out(bash, "case $- in *e*) echo stops on errors;; esac"), "stops on errors")
 -- mistakes
 check.fails("invalid_argument", "container.run: argument vector has no element 2 (nil)",
   "a variable in the list is probably misspelt or not set", container.run, img, { "echo", nil, "c" })

@@ -31,7 +31,7 @@ check.same(check.out(trap, "cat /inner2/a", { volumes = { d .. ":/up/inner2" } }
 check.same(fs.exists "/inner" or fs.exists "/inner2", false)
 -- memory
 check.same(check.out(img, "mount | grep -c 'tmpfs on /mem'; df -k /mem | tail -n 1 | awk '{ print $2 }'", { tmpfs = { "/mem:size=4m" } }), "1\n4096")
-check.has(container.run(img, "head -c 5000000 /dev/zero > /mem/x", { tmpfs = { "/mem:size=4m" }, capture = true, check = false }).stderr, "No space left on device")
+check.has(container.run(img, "dd if=/dev/zero of=/mem/x bs=1M count=5", { tmpfs = { "/mem:size=4m" }, capture = true, check = false }).stderr, "No space left on device")
 check.fails("invalid_argument", "invalid tmpfs '/mem:szie=4m': unknown option 'szie'", "did you mean 'size'?", container.run, img, "true", { tmpfs = { "/mem:szie=4m" } })
 -- a read-only root
 check.has(container.run(img, "echo x > /x", { read_only = true, capture = true, check = false }).stderr, "Read-only file system")

@@ -10,11 +10,11 @@ check.has(e.stderr, "why\n")
 -- signals
 check.same(container.run(img, "sh -c 'kill -SEGV $$'; exit $?", { check = false, capture = true }).exit_code, 139)
 -- not found, not executable
-local gone = check.fails("exit", "command not found: nope: not found in the image's PATH", nil, container.run, img, { "nope" })
+local gone = check.fails("not_found", "command not found: nope: not found in the image's PATH", nil, container.run, img, { "nope" })
 check.same(gone.exit_code, 127)
-local plain = check.fails("exit", "cannot execute: /etc/passwd: permission denied", nil, container.run, img, { "/etc/passwd" })
+local plain = check.fails("permission", "cannot execute: /etc/passwd: permission denied", nil, container.run, img, { "/etc/passwd" })
 check.same(plain.exit_code, 126)
-check.same(check.fails("exit", "command not found: /no/such: no such file in the image", nil, container.run, img, { "/no/such" }).exit_code, 127)
+check.same(check.fails("not_found", "command not found: /no/such: no such file in the image", nil, container.run, img, { "/no/such" }).exit_code, 127)
 local soft = container.run(img, { "nope" }, { check = false, capture = true })
 check.same({ soft.exit_code, soft.stderr }, { 127, "command not found: nope: not found in the image's PATH\n" })
 -- standard input: nothing, or bytes of any kind

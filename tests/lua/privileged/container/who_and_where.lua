@@ -25,6 +25,8 @@ check.fails("invalid_argument", "cannot use working folder /etc/passwd: /etc/pas
 check.same(check.out(img, "echo $FROM_IMAGE $A; echo $PATH; test -n \"$HOSTNAME\" && hostname | grep -c \"^$HOSTNAME$\"", { env = { A = 1 } }),
   "yes 1\n/bin:/sbin\n1")
 check.same(check.out(img, "echo \"[$FROM_IMAGE][$B]\"", { env = { FROM_IMAGE = "", B = "a b\n$c" } }), "[][a b\n$c]")
-check.same(check.out(img, "echo [$C]", { env = { C = true } }), "[true]")
+check.same(check.out(img, "echo [$C][${FROM_IMAGE-gone}]", { env = { C = true, FROM_IMAGE = false } }), "[true][gone]")
+check.same(check.out(img, "echo $A", { env = { "A=b=c" } }), "b=c")
+check.fails("invalid_argument", "container.run: option 'env': 'A' is not NAME=VALUE", nil, container.run, img, "true", { env = { "A" } })
 check.fails("invalid_argument", "invalid name of an environment variable: 'A=B'", nil, container.run, img, "true", { env = { ["A=B"] = 1 } })
 check.same(check.out(img, "echo ${HOME_OF_HOST-none}", {}), "none")
