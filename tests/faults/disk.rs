@@ -36,7 +36,13 @@ impl Disk {
         Root(self.dir.path().join("state"))
     }
 
-    /// Makes it read-only or writable.
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        let stat = rustix::fs::statvfs(self.dir.path()).unwrap();
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+
+    /// Makes it read-only or writable, or (memory) another size.
     pub fn remount(&self, options: &str) {
         run("mount", &["-o", &format!("remount,{options}"), text(&self.path())]);
     }
@@ -45,7 +51,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // `mount -o loop` has the loop device detached with the last use.
-        let _ = std::process::Command::new("umount").arg(self.dir.path()).status();
+        let ended = std::process::Command::new("umount").arg(self.dir.path()).status();
+        assert!(ended.is_ok_and(|status| status.success()) || std::thread::panicking(), "cannot unmount");
     }
 }
 
