@@ -93,6 +93,17 @@ impl Run {
         self.processes().into_iter().filter(|process| process.name == name).collect()
     }
 
+    /// Kills the one process that was started as `program`, and waits for its end.
+    pub fn kill_program(&self, program: &str) {
+        let argument = |one: &Process| fs::read(format!("/proc/{}/cmdline", one.pid)).unwrap_or_default();
+        let mut found = self.processes();
+        // A monitor is a copy of the spawner, with a name of its own.
+        found.retain(|one| argument(one).starts_with(program.as_bytes()) && one.name != "moonshell-mon");
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].signal(Signal::KILL);
+        self.wait_for(&found);
+    }
+
     /// Kills all, the oldest first, until none is left.
     pub fn kill_all(&self) {
         let mut left = self.processes();

@@ -59,8 +59,11 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     let cwd = open_cwd(process)?;
     drop(root);
     drop_privileges(process, seccomp)?;
-    // Changing the user has cleared it.
+    // Changing the user has cleared it; whoever lost its monitor meanwhile has not heard of that.
     die_with_monitor()?;
+    if !monitor::reads_notes(notes) {
+        return Err(Error::interrupted());
+    }
     rustix::process::fchdir(&cwd).os(|| format!("working folder {}", process.cwd().display()))?;
     drop(cwd);
     rustix::process::umask(rustix::fs::Mode::from(0o022));

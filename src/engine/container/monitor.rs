@@ -231,6 +231,13 @@ pub fn write_note(pipe: &OwnedFd, note: &Note) {
     let _ = std::fs::File::from(copy).write_all(&line);
 }
 
+/// True while the monitor, the only reader of the notes, lives.
+pub fn reads_notes(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::empty())];
+    poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && !fds[0].revents().contains(PollFlags::ERR)
+}
+
 /// Waits for the monitor's go-ahead; false when the monitor is gone.
 pub fn wait_for_go(pipe: OwnedFd) -> bool {
     let mut byte = [0];

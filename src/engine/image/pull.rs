@@ -87,9 +87,9 @@ impl Engine {
         let layers = layers_of(&found.manifest, &config)?;
         let digests = [found.manifest.config.digest, Digest::of(&found.bytes)];
         fresh.extend(digests.iter().map(|digest| self.store.blob_path(digest)));
-        fresh.extend(layers.iter().flat_map(|layer| {
-            [self.store.blob_path(&layer.blob.digest), self.layer_path(&layer.diff_id)]
-        }));
+        fresh.extend(
+            layers.iter().flat_map(|layer| [self.store.blob_path(&layer.blob.digest), self.layer_path(&layer.diff_id)]),
+        );
         fresh.retain(|path| !path.exists());
         bring_layers(self, Some((&client, name.repository())), &layers)?;
         self.store.put_blob(&config_bytes)?;
