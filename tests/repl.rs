@@ -25,6 +25,10 @@ impl Session {
     fn start(home: &Path, color: bool) -> Session {
         let size = Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        // A program that holds its own terminal's other end would never see it close.
+        for fd in [&pty.master, &pty.slave] {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));
         command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
         command.env("MOONSHELL_ROOT", home.join("root")).current_dir(home);
@@ -87,10 +91,20 @@ impl Session {
         // The editor redraws while typing; output starts after it turns bracketed paste off.
         self.until("\x1b[?2004l");
         let output = self.until(PROMPT);
-        let output = output.replace("\x1b[?2004h", "").replace("\r\n", "\n");
-        output.trim_matches(|c| c == '\r' || c == '\n').to_string()
+        // What the editor does to the screen is not output.
+        let editing = ["\x1b[?2004h", "\x1b[?2026h", "\x1b[?2026l", "\x1b[K", "\r"];
+        let output = editing.iter().fold(output, |text, sequence| text.replace(sequence, ""));
+        output.trim_matches('\n').to_string()
     }
 
+    /// Ctrl-C, and waits for a fresh prompt: the editor repaints the old one while it edits.
+    fn drop_line(&mut self) {
+        self.keys("\x03");
+        self.until("\x1b[?2004l");
+        self.until(PROMPT);
+    }
+
+    /// Ctrl-D on an empty line; returns the exit status.
     fn end(mut self) -> i32 {
         self.keys("\x04");
         self.child.wait().unwrap().code().unwrap()
@@ -147,8 +161,7 @@ fn control_c_drops_the_line_or_stops_the_call() {
     let mut s = session(home.path());
     s.keys("half a li");
     s.until("half a li");
-    s.keys("\x03");
-    s.until(PROMPT);
+    s.drop_line();
     assert_eq!(s.line("1"), "1");
     for running in
         ["while true do io.write('') end", "host.run('sleep 1000; true')", "parallel(function() while true do end end)"]
@@ -172,8 +185,7 @@ fn tab_completes() {
         s.keys(typed);
         s.keys("\t");
         s.until(expected);
-        s.keys("\x03");
-        s.until(PROMPT);
+        s.drop_line();
     };
     completes("fs.tem", "fs.tempdir");
     completes("para", "parallel");
@@ -188,8 +200,7 @@ fn tab_completes() {
     s.until(PROMPT);
     s.keys("string.for\t");
     s.until("string.format");
-    s.keys("\x03");
-    s.until(PROMPT);
+    s.drop_line();
     assert_eq!(s.end(), 0);
 }
 
@@ -216,13 +227,12 @@ fn colours_unless_told_otherwise() {
     s.until("> ");
     s.keys("local x = 1");
     s.until("\x1b[35mlocal\x1b[0m");
-    s.keys("\x03\x04");
-    assert_eq!(s.child.wait().unwrap().code(), Some(0));
+    s.drop_line();
+    assert_eq!(s.end(), 0);
     let mut s = session(home.path());
     s.keys("local x = 1");
     let before = s.until("= 1");
     assert!(!before.contains("\x1b[35m"), "{before:?}");
-    s.keys("\x03");
-    s.until(PROMPT);
+    s.drop_line();
     assert_eq!(s.end(), 0);
 }

@@ -181,3 +181,60 @@ fn open_brackets(text: &str, tokens: &[Token]) -> Vec<usize> {
     }
     open
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::cancel::Cancel;
+    use crate::engine::progress::Silent;
+    use crate::engine::{Config, Limits, Proxies};
+    use crate::runtime::{Options, Runtime};
+
+    fn runtime() -> Runtime {
+        let config = Config {
+            root: "/nonexistent".into(),
+            executable: "/proc/self/exe".into(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            insecure_registries: Vec::new(),
+            credentials: Arc::new(|_, _| Ok(None)),
+            proxies: Proxies::default(),
+            limits: Limits::default(),
+            source_date_epoch: None,
+            use_cache: true,
+            progress: Arc::new(Silent),
+            cancel: Cancel::new().unwrap(),
+        };
+        Runtime::new(config, Options::default()).unwrap()
+    }
+
+    #[test]
+    fn candidates() {
+        let runtime = runtime();
+        let lua = runtime.lua().clone();
+        let variables = super::super::session::environment(&lua).unwrap();
+        lua.load("mine = { field = 1, method = function() end }").set_environment(variables.clone()).exec().unwrap();
+        let api = runtime.api().clone();
+        let images = Box::new(|| vec!["debian:12".to_string(), "busybox:1".to_string()]);
+        let completer = Completer { lua, variables, api, images };
+        let complete = |line: &str| {
+            let (start, names) = completer.complete(line, line.len());
+            (line[start..].to_string(), names.join(" "))
+        };
+        let pair = |word: &str, names: &str| (word.to_string(), names.to_string());
+        assert_eq!(complete("fs.te"), pair("te", "tempdir"));
+        assert_eq!(complete("x = fs.read(mi"), pair("mi", "mine"));
+        assert_eq!(complete("mine."), pair("", "field method"));
+        assert_eq!(complete("mine:"), pair("", "method"));
+        assert_eq!(complete("whi"), pair("whi", "while"));
+        assert_eq!(complete("image.pull(x, {po"), pair("po", "policy"));
+        assert_eq!(complete("image.pull(x, {policy = 'always', "), pair("", "creds platform policy"));
+        assert_eq!(complete("image.list{"), pair("", "name"));
+        assert_eq!(complete("img:push{"), pair("", "creds to"));
+        assert_eq!(complete("image.get 'deb"), pair("deb", "debian:12"));
+        assert_eq!(complete("image.push(\""), pair("", "busybox:1 debian:12"));
+        assert_eq!(complete("print('deb"), pair("deb", ""));
+        assert_eq!(complete("é.x"), pair("x", ""));
+    }
+}

@@ -13,6 +13,7 @@
 ---@field names string[] Its names.
 ---@field size integer Bytes of its layers as a registry holds them.
 ---@field created string? When it was made, RFC 3339.
+---@field age string? How long ago it was made, in words.
 ---@field platform string What machine it is for.
 ---@field config table Its configuration.
 ---@field layers table[] `digest`, `diff_id`, `size` of each, base first.

@@ -100,7 +100,7 @@ impl Engine {
     fn prepare_rootfs(&self, area: &Workspace, base: Base<'_>) -> Result<Rootfs> {
         let upper = area.join("upper");
         let rootfs = Rootfs {
-            lowers: base.lowers.iter().rev().cloned().chain([self.store().skeleton()?]).collect(),
+            lowers: self.mountable(base.lowers)?.into_iter().rev().chain([self.store().skeleton()?]).collect(),
             upper: upper.clone(),
             work: area.join("work"),
             mount_point: area.join("rootfs"),

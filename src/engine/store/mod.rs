@@ -18,6 +18,7 @@
 //! Reading needs no lock and no write.
 
 pub mod blobs;
+pub mod gc;
 pub mod refs;
 pub mod temporary;
 
