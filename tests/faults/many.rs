@@ -55,14 +55,14 @@ fn sweeping_takes_nothing_that_is_in_use() {
     let disk = Disk::memory("size=64m");
     let root = disk.root();
     root.ok(&build().code);
-    let run = "for i = 1, 10 do container.run('built:1', 'true') end";
-    let open = "for i = 1, 60 do image.list() end";
+    let run = "for i = 1, 30 do container.run('built:1', 'true') end";
+    let open = "image.list()";
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| root.ok(run));
         }
         for _ in 0..3 {
-            scope.spawn(|| (0..20).for_each(|_| drop(root.ok(open))));
+            scope.spawn(|| (0..60).for_each(|_| drop(root.ok(open))));
         }
     });
     root.check_swept(&[]);
