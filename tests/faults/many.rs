@@ -1,7 +1,10 @@
 //! Many processes on one store.
 
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use moonshell::engine::store::Store;
 use rustix::process::Signal;
 
 use crate::disk::Disk;
@@ -55,16 +58,33 @@ fn sweeping_takes_nothing_that_is_in_use() {
     let disk = Disk::memory("size=64m");
     let root = disk.root();
     root.ok(&build().code);
-    let run = "for i = 1, 30 do container.run('built:1', 'true') end";
-    let open = "image.list()";
+    let done = AtomicBool::new(false);
+    let open = || Store::open(&root.0).unwrap();
+    let sweep = || {
+        while !done.load(Ordering::Relaxed) {
+            drop(open());
+        }
+    };
+    let work = || {
+        let store = open();
+        for _ in 0..2000 {
+            let area = store.workspace().unwrap();
+            fs::write(area.join("file"), "").unwrap();
+            assert!(area.join("file").exists());
+        }
+    };
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| root.ok(run));
-        }
-        for _ in 0..3 {
-            scope.spawn(|| (0..60).for_each(|_| drop(root.ok(open))));
-        }
+        let sweepers = [scope.spawn(sweep), scope.spawn(sweep)];
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        let run = "for i = 1, 10 do container.run('built:1', 'true') end";
+        let ended = [root.start(run), root.start(run)].map(Run::end);
+        let results = workers.map(|worker| worker.join().is_ok());
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(ended.map(|ended| (ended.status, ended.err)), [(); 2].map(|()| (0, String::new())));
+        assert_eq!(results, [true, true]);
+        assert!(sweepers.map(|sweeper| sweeper.join().is_ok()) == [true, true]);
     });
+    root.ok("image.list()");
     root.check_swept(&[]);
 }
 

@@ -49,7 +49,7 @@ impl Run {
         let adopt = || Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?);
         // SAFETY: between fork and exec the closure makes system calls only.
         #[allow(unsafe_code)]
-        let mut reaper = unsafe { command.pre_exec(adopt) }.spawn().unwrap();
+        let mut reaper = unsafe { command.pre_exec(adopt) }.spawn().expect("bash is missing: run `make test`");
         let mut lines = BufReader::new(reaper.stdout.take().unwrap()).lines();
         let main = lines.next().unwrap().unwrap().parse().unwrap();
         let main = pidfd_open(Pid::from_raw(main).unwrap(), PidfdFlags::empty()).unwrap();
