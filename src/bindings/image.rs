@@ -11,12 +11,14 @@ use super::{Options, args};
 use crate::engine::error::{Error, Result};
 use crate::engine::image::{ArchiveFormat, HistoryStep, Image, Layer, Policy, PullOptions, Removed};
 use crate::engine::reference::Reference;
-use crate::engine::{Credentials, Engine};
+use crate::engine::{Credentials, Engine, Limits};
 
 /// A name or an `Image`.
 pub const IMAGE: Type = Type::AnyOf(&[Type::String, Type::Handle("Image")]);
 
 const CREDENTIALS: &str = "`{username=, password=}`, used instead of what is remembered.";
+
+const MOST_BYTES: &str = "Refuse a layer that unpacks to more. Default 64 GiB.";
 
 fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
     Param { name, ty, doc, required: false }
@@ -41,6 +43,7 @@ fn transfers() -> Vec<Function> {
                 "When to ask the registry. Default `missing`.",
             )
             .option("creds", Type::Table, CREDENTIALS)
+            .option("max_layer_bytes", Type::Size, MOST_BYTES)
             .returns(Type::Handle("Image"), "The image.")
             .errors(&["not_found", "permission", "network", "timeout", "integrity", "unsupported", "interrupted"])
             .example("local img = image.pull(\"debian:bookworm\")"),
@@ -118,10 +121,11 @@ fn archives() -> Vec<Function> {
             .errors(&["not_found", "permission"])
             .example("image.save(\"app.tar\", \"app:1\", {format=\"docker\"})"),
         Function::new("image.load", "Loads the images of an archive and sets their names.", |call| {
-            let path = call.string(0)?;
-            call.work(move |at| at.engine()?.image_load_file(path.as_ref()), images)
+            let (path, most) = (call.string(0)?, call.options().size("max_layer_bytes")?);
+            call.work(move |at| bounded(&at.engine()?, most).image_load_file(path.as_ref()), images)
         })
         .param("path", Type::String, "An OCI or docker archive.")
+        .option("max_layer_bytes", Type::Size, MOST_BYTES)
         .returns(Type::List(&Type::Handle("Image")), "The images.")
         .errors(&["not_found", "invalid_argument", "integrity", "unsupported"])
         .example("local img = image.load(\"app.tar\")[1]"),
@@ -262,7 +266,16 @@ fn pull(call: &Call) -> Result<Outcome> {
     };
     let platform = opts.string("platform")?.map(|text| text.parse()).transpose()?;
     let options = PullOptions { platform, policy, credentials: credentials(call, &opts)?, ..PullOptions::default() };
-    call.work(move |at| at.engine()?.image_pull(&name, &options), object)
+    let most = opts.size("max_layer_bytes")?;
+    call.work(move |at| bounded(&at.engine()?, most).image_pull(&name, &options), object)
+}
+
+/// The engine with another bound on a layer's size, where one was given.
+fn bounded(engine: &Engine, layer_bytes: Option<u64>) -> Engine {
+    match layer_bytes {
+        Some(layer_bytes) => engine.with_limits(Limits { layer_bytes, ..engine.config().limits }),
+        None => engine.clone(),
+    }
 }
 
 fn push(call: &Call) -> Result<Outcome> {

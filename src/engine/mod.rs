@@ -143,6 +143,11 @@ impl Engine {
         Engine { cancel, ..self.clone() }
     }
 
+    /// The same engine with other bounds on images from outside.
+    pub fn with_limits(&self, limits: Limits) -> Engine {
+        Engine { config: Arc::new(Config { limits, ..self.config.as_ref().clone() }), ..self.clone() }
+    }
+
     /// What the engine was opened with.
     pub fn config(&self) -> &Config {
         &self.config

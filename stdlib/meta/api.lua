@@ -219,6 +219,7 @@ image = {}
 ---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field policy? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field creds? table `{username=, password=}`, used instead of what is remembered.
+---@field max_layer_bytes? size Refuse a layer that unpacks to more. Default 64 GiB.
 
 ---Pulls an image from its registry and unpacks it.
 ---@param ref string Its name, such as `debian:bookworm` or `ghcr.io/me/app@sha256:...`.
@@ -279,10 +280,14 @@ function image.prune(opts) end
 ---@param ... string|Image The images.
 function image.save(path, ...) end
 
+---@class image.load.options
+---@field max_layer_bytes? size Refuse a layer that unpacks to more. Default 64 GiB.
+
 ---Loads the images of an archive and sets their names.
 ---@param path string An OCI or docker archive.
+---@param opts? image.load.options
 ---@return Image[] # The images.
-function image.load(path) end
+function image.load(path, opts) end
 
 ---Containers: programs in a world of their own.
 container = {}

@@ -168,7 +168,7 @@ impl<R: Read> Archive<R> {
 
     fn too_big(&self) -> Error {
         Error::integrity(format!("layer unpacks to more than {} bytes", self.limits.layer_bytes))
-            .with_hint("if the image is to be trusted, raise max_layer_bytes")
+            .with_hint("if the image is to be trusted, pull it with a larger max_layer_bytes")
     }
 
     fn cut_off(&self) -> Error {
