@@ -16,7 +16,7 @@ use super::super::error::{Error, ExitDetail, Kind, OsContext, Result, from_io};
 use super::super::sys;
 use super::capabilities;
 use super::mounts::Root;
-use super::wire::{Failure, Note, Report, Request, send, wait_for_go, write_note};
+use super::wire::{Failure, Note, Report, Request, reads_notes, send, wait_for_go, write_note};
 
 /// What a monitor hands to its child.
 pub struct Start {
@@ -64,8 +64,11 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     let cwd = open_cwd(process)?;
     drop(root);
     drop_privileges(process, seccomp)?;
-    // Changing the user has cleared it.
+    // Changing the user has cleared it; whoever lost its monitor meanwhile has not heard of that.
     die_with_monitor()?;
+    if !reads_notes(notes) {
+        return Err(Error::interrupted());
+    }
     rustix::process::fchdir(&cwd).os(|| format!("working folder {}", process.cwd().display()))?;
     drop(cwd);
     rustix::process::umask(rustix::fs::Mode::from(0o022));

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, ExitDetail, Kind};
@@ -143,6 +144,12 @@ pub fn write_note(pipe: &OwnedFd, note: &Note) {
     let Ok(copy) = pipe.try_clone() else { return };
     // The monitor may be gone; then init dies with it and nobody needs the note.
     let _ = std::fs::File::from(copy).write_all(&line);
+}
+
+/// True while the monitor, the only reader of the notes, lives.
+pub fn reads_notes(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok() && !fds[0].revents().contains(PollFlags::ERR)
 }
 
 /// Waits for the monitor's go-ahead; false when the monitor is gone.
