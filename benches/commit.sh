@@ -28,27 +28,27 @@ script() {
 }
 
 # For each program: NAME-step makes the files, NAME-commit commits them.
-script moonshell-step "exec $MOONSHELL --no-cache -e 'build.from(\"$base\"):run{\"fill\"}'"
+script moonshell-step "$MOONSHELL --no-cache -e 'build.from(\"$base\"):run{\"fill\"}'" sync
 commit="$MOONSHELL -e 'build.from(\"$base\"):run{\"fill\"}:commit \"$image\"'"
 both="$MOONSHELL --no-cache -e 'build.from(\"$base\"):run{\"fill\"}:commit \"$image\"'"
-set -- --prepare "$work/bin/moonshell-step; sync" -n moonshell "$commit"
+set -- --prepare "$work/bin/moonshell-step" -n moonshell "$commit"
 programs=
 if podman_ready podman && podman_base; then
     script podman-step "$podman rm -f filled >/dev/null 2>&1 || true" \
-        "$podman run --name filled --network none $base fill"
+        "$podman run --name filled --network none $base fill" sync
     if works podman "$work/bin/podman-step"; then
         script podman-both "$work/bin/podman-step" "$podman commit -q filled $image"
-        set -- "$@" --prepare "$work/bin/podman-step; sync" -n podman "$podman commit -q filled $image"
+        set -- "$@" --prepare "$work/bin/podman-step" -n podman "$podman commit -q filled $image"
         programs="$programs podman"
     fi
 fi
 if docker_ready && docker_base; then
     docker_images="$docker_images $image"
     script docker-step "docker rm -f moonshell-bench >/dev/null 2>&1 || true" \
-        "docker run --name moonshell-bench --network none $base fill"
+        "docker run --name moonshell-bench --network none $base fill" sync
     if works docker "$work/bin/docker-step"; then
         script docker-both "$work/bin/docker-step" "docker commit moonshell-bench $image"
-        set -- "$@" --prepare "$work/bin/docker-step; sync" -n docker "docker commit moonshell-bench $image"
+        set -- "$@" --prepare "$work/bin/docker-step" -n docker "docker commit moonshell-bench $image"
         programs="$programs docker"
     fi
 fi
