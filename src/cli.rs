@@ -205,7 +205,7 @@ fn execute(runtime: &Runtime, token: &Cancel, program: Program, log: Option<&str
         std::io::stdin().read_to_end(&mut text).os(|| "read standard input").map(|_| text)
     };
     let (text, name) = match program {
-        Program::Prompt => return repl::run(runtime, token),
+        Program::Prompt => return repl::run(runtime, token, &prompt_settings()),
         Program::Code(code) => (Ok(code.into_bytes()), "=-e".to_string()),
         Program::Stdin => (read_stdin(), "=stdin".to_string()),
         Program::File(path) => {
@@ -224,12 +224,18 @@ fn execute(runtime: &Runtime, token: &Cancel, program: Program, log: Option<&str
     let body = match runtime.compile(&text, &name) {
         Ok(body) => body,
         Err(error) => {
-            let report = Report::syntax(&error);
+            let report = Report::syntax(&error, &name[1..]);
             report.print(&source);
             return report.status();
         }
     };
     finish(runtime, runtime_run(runtime, body), log == Some("debug"), &source)
+}
+
+fn prompt_settings() -> repl::Settings {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    repl::Settings { history: state.map(|state| state.join("moonshell/history")), color: report::color() }
 }
 
 fn runtime_run(runtime: &Runtime, body: mlua::Function) -> Result<Ending> {
@@ -273,6 +279,15 @@ fn fail(report: &Report) -> i32 {
 const COMMANDS: &[&str] = &["help", "init"];
 
 fn unknown(name: &str) -> i32 {
+    if name.starts_with('-') {
+        let parser = parser();
+        let known: Vec<String> =
+            parser.get_arguments().filter_map(|option| Some(format!("--{}", option.get_long()?))).collect();
+        let near = nearest(name, known.iter().map(String::as_str).chain(["--help", "--version"]));
+        let hint = near.map_or("`moonshell --help` lists them".into(), |near| format!("did you mean '{near}'?"));
+        Report::usage(format!("unknown option '{name}'"), Some(hint)).print(&report::line_of_file);
+        return report::USAGE;
+    }
     let hint = match nearest(name, COMMANDS.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
         None => match scripts(name) {

@@ -8,6 +8,8 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::engine::container::streams::Stream;
+use crate::engine::error::{OsContext, Result};
 use crate::engine::progress::{Event, Silent, Sink};
 
 /// How to show progress.
@@ -21,6 +23,18 @@ pub enum Mode {
     None,
     /// A JSON object per event.
     Json,
+}
+
+/// Passes a container's output on to this program's own streams.
+///
+/// # Errors
+/// `os` when nobody reads them any more.
+pub fn pass(stream: Stream, bytes: &[u8]) -> Result<()> {
+    let write = |out: &mut dyn Write| out.write_all(bytes).and_then(|()| out.flush());
+    match stream {
+        Stream::Out => write(&mut std::io::stdout().lock()).os(|| "write to standard output"),
+        Stream::Err => write(&mut std::io::stderr().lock()).os(|| "write to standard error"),
+    }
 }
 
 /// The sink for a mode; everything goes to standard error.

@@ -64,19 +64,27 @@ impl Report {
             Value::Nil => Report { message: "nil was raised".into(), ..Report::default() },
             other => from_text(&runtime.format(other)),
         };
-        report.place = report.place.or_else(|| failure.place.clone());
+        report.place = match (report.place, &failure.place) {
+            (Some(place), Some(whole)) => Some(uncut(place, whole)),
+            (place, whole) => place.or_else(|| whole.clone()),
+        };
         if traceback || report.bug {
             report.traceback = Some(failure.traceback.clone()).filter(|text| !text.is_empty());
         }
         report
     }
 
-    /// The report for a syntax error; Lua's message begins with its place.
-    pub fn syntax(error: &mlua::Error) -> Report {
-        match error {
+    /// The report for a syntax error in `file`; Lua's message begins with its place.
+    pub fn syntax(error: &mlua::Error, file: &str) -> Report {
+        let mut report = match error {
             mlua::Error::SyntaxError { message, .. } => from_text(message),
             other => from_text(&other.to_string()),
-        }
+        };
+        report.place = report.place.map(|place| match place.rsplit_once(':') {
+            Some((_, line)) => uncut(place.clone(), &format!("{file}:{line}")),
+            None => place,
+        });
+        report
     }
 
     /// The exit status this error leads to.
@@ -134,6 +142,14 @@ pub fn line_of_file(file: &str, line: usize) -> Option<String> {
 /// A line of a text.
 pub fn line_of_text(text: &str, line: usize) -> Option<String> {
     text.lines().nth(line.checked_sub(1)?).map(String::from)
+}
+
+/// Lua cuts the front off long paths in messages (`...end/of/path.lua:3`); `whole` may be what was cut.
+fn uncut(place: String, whole: &str) -> String {
+    match place.strip_prefix("...") {
+        Some(end) if whole.ends_with(end) => whole.to_string(),
+        _ => place,
+    }
 }
 
 fn from_table(runtime: &Runtime, table: &Table) -> Report {

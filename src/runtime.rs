@@ -100,6 +100,11 @@ impl Runtime {
         &self.lua
     }
 
+    /// The context of the program as a whole.
+    pub fn context(&self) -> Context {
+        self.state.branches.context()
+    }
+
     /// The API's rows.
     pub fn api(&self) -> &Rc<Api> {
         &self.state.api

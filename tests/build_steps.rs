@@ -152,3 +152,38 @@ fn copy_write_and_remove_follow_the_fields_rules() {
         .unwrap();
     assert_eq!(other.read(engine, "/d/er/file").unwrap(), b"text");
 }
+
+#[test]
+fn a_stack_of_any_height_runs() {
+    let host = host();
+    let engine = &host.engine;
+    let mut state = busybox(&host);
+    for number in 0..150 {
+        state = state.write(engine, &format!("/n/{number}"), b"x", 0o644, None).unwrap();
+    }
+    state = state.remove(engine, "/n/3").unwrap();
+    assert_eq!(state.layer_count(), 152);
+    assert_eq!(state.out(engine, &line("ls /n | wc -l; cat /n/149"), &StepOptions::default()).unwrap(), b"149\nx");
+}
+
+#[test]
+fn removing_an_image_frees_what_nothing_else_uses() {
+    let host = host();
+    let engine = &host.engine;
+    let base = busybox(&host);
+    let names = ["one:1".parse().unwrap(), "two:1".parse().unwrap()];
+    base.commit(engine, &names[..1], &CommitOptions::default()).unwrap();
+    let two = base.write(engine, "/x", b"x", 0o644, None).unwrap();
+    two.commit(engine, &names[1..], &CommitOptions::default()).unwrap();
+    let blobs = || fs::read_dir(host.dir.path().join("state/blobs/sha256")).unwrap().count();
+    assert_eq!(blobs(), 6);
+    engine.image_remove("two:1", false).unwrap();
+    assert_eq!(blobs(), 3, "manifest, configuration and layer of the other image stay");
+    assert_eq!(two.read(engine, "/x").unwrap(), b"x", "the layer of a cached step stays");
+    let busy = engine.store().shared(engine.cancel()).unwrap();
+    engine.image_remove("one:1", false).unwrap();
+    assert_eq!(blobs(), 3, "nothing is swept while somebody works");
+    drop(busy);
+    engine.image_prune(true).unwrap();
+    assert_eq!(blobs(), 0);
+}

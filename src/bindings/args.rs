@@ -126,12 +126,14 @@ pub fn check(class: Option<&'static str>, row: &Function, args: &[Value]) -> Res
     check_options(&name, row, args.get(row.params.len()))?;
     let most = row.params.len() + usize::from(!row.options.is_empty());
     if args.len() > most && args[most..].iter().any(|value| !value.is_nil()) {
-        return Err(Error::invalid(format!("{}: takes {most} arguments, got {}", name(), args.len())));
+        let plural = if most == 1 { "" } else { "s" };
+        return Err(Error::invalid(format!("{}: takes {most} argument{plural}, got {}", name(), args.len())));
     }
     Ok(())
 }
 
-fn shown(value: &Value, ty: Type) -> String {
+/// What a wrong value is, for messages: the word itself where one of a few words was expected.
+pub fn shown(value: &Value, ty: Type) -> String {
     match (value, ty) {
         (Value::String(text), Type::OneOf(_)) => format!("'{}'", text.to_string_lossy()),
         (Value::Number(number), Type::Integer) => number.to_string(),

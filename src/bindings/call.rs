@@ -176,8 +176,11 @@ impl<'a> Call<'a> {
     }
 
     fn named(&self, error: Error) -> Error {
-        let text = format!("{}: {}", self.name(), error.message());
-        Error::new(error.kind(), text)
+        let named = Error::new(error.kind(), format!("{}: {}", self.name(), error.message()));
+        match error.hint() {
+            Some(hint) => named.with_hint(hint),
+            None => named,
+        }
     }
 
     fn missing(&self, index: usize) -> Error {

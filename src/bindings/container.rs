@@ -1,6 +1,5 @@
 //! The `container` module.
 
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -13,9 +12,9 @@ use super::class::object;
 use super::{Options as LuaOptions, args};
 use crate::engine::container::foreground::{Foreground, Target};
 use crate::engine::container::options::{Command, Input, Mount, Network, Options, Ulimit};
-use crate::engine::container::streams::Stream;
 use crate::engine::error::{OsContext, Result};
 use crate::engine::image::{Image, Policy};
+use crate::progress;
 
 /// What a container can be made from.
 const SOURCE: Type = Type::AnyOf(&[Type::String, Type::Handle("Image"), Type::Handle("State")]);
@@ -104,16 +103,10 @@ fn run(call: &Call) -> Result<Outcome> {
         check: opts.boolean("check").unwrap_or(true),
         pull,
     };
-    call.work(move |at| at.engine()?.container_run(&target, command.as_ref(), &options, how, &mut pass), object)
-}
-
-/// Passes a container's output to this program's own streams.
-fn pass(stream: Stream, bytes: &[u8]) -> Result<()> {
-    let write = |out: &mut dyn Write| out.write_all(bytes).and_then(|()| out.flush());
-    match stream {
-        Stream::Out => write(&mut std::io::stdout().lock()).os(|| "write to standard output"),
-        Stream::Err => write(&mut std::io::stderr().lock()).os(|| "write to standard error"),
-    }
+    call.work(
+        move |at| at.engine()?.container_run(&target, command.as_ref(), &options, how, &mut progress::pass),
+        object,
+    )
 }
 
 fn target(value: &Value) -> Result<Target> {

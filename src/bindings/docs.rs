@@ -88,10 +88,16 @@ fn class_help(class: &Class) -> String {
     text
 }
 
+/// A paragraph in lines of at most 100 columns, behind `start`; further lines begin at column `indent`.
+fn wrapped(start: &str, indent: usize, words: &str) -> String {
+    let rest = " ".repeat(indent);
+    textwrap::fill(words, textwrap::Options::new(100).initial_indent(start).subsequent_indent(&rest))
+}
+
 fn function_help(class: Option<&'static str>, row: &Function) -> String {
     let mut text = format!("{}\n\n  {}\n", signature(class, row), row.summary);
     if !row.details.is_empty() {
-        let _ = writeln!(text, "  {}", row.details);
+        let _ = writeln!(text, "{}", wrapped("  ", 2, row.details));
     }
     let section = |text: &mut String, title: &str, params: &[Param]| {
         if !params.is_empty() {
@@ -99,7 +105,9 @@ fn function_help(class: Option<&'static str>, row: &Function) -> String {
             let width = params.iter().map(|param| param.name.len()).max().unwrap_or(0);
             for param in params {
                 let ty = type_words(param.ty);
-                let _ = writeln!(text, "  {:<width$}  {} ({})", param.name, param.doc, optional(ty, param));
+                let start = format!("  {:<width$}  ", param.name);
+                let words = format!("{} ({})", param.doc, optional(ty, param));
+                let _ = writeln!(text, "{}", wrapped(&start, width + 4, &words));
             }
         }
     };

@@ -141,6 +141,9 @@ pub fn class() -> Class {
         .optional_field("created", Type::String, "When it was made, RFC 3339.", |_, i: &Image| {
             Ok(i.created().map(String::from))
         })
+        .optional_field("age", Type::String, "How long ago it was made, in words.", |_, i: &Image| {
+            Ok(i.created().and_then(age))
+        })
         .field("platform", Type::String, "What machine it is for.", |_, i: &Image| Ok(i.platform().to_string()))
         .field("config", Type::Table, "Its configuration.", |lua, i: &Image| to_lua(lua, &i.config))
         .field(
@@ -222,6 +225,12 @@ impl Source {
             }
         }
     }
+}
+
+/// `3 hours ago`, from an RFC 3339 time.
+fn age(created: &str) -> Option<String> {
+    let since = humantime::parse_rfc3339_weak(created).ok()?.elapsed().ok()?;
+    Some(format!("{} ago", indicatif::HumanDuration(since)))
 }
 
 fn reference(call: &Call, index: usize) -> Result<Reference> {
@@ -324,7 +333,7 @@ fn inspect(call: &Call) -> Result<Outcome> {
 
 fn images(lua: &Lua, images: Vec<Image>) -> mlua::Result<Table> {
     let handles = images.into_iter().map(|image| object(lua, image)).collect::<mlua::Result<Vec<AnyUserData>>>()?;
-    list(lua, handles, &[("NAMES", "names"), ("ID", "short_id"), ("CREATED", "created"), ("SIZE", "size")])
+    list(lua, handles, &[("NAMES", "names"), ("ID", "short_id"), ("CREATED", "age"), ("SIZE", "size")])
 }
 
 fn layer_table(lua: &Lua, layer: &Layer) -> mlua::Result<Table> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
 use super::api::{Function, Module};
-use super::call::{Call, Outcome};
+use super::call::{Call, Outcome, Work};
 use super::class::{Class, Metatable};
 use super::error::{Failed, pair};
 use super::opts::suggest;
@@ -179,8 +179,11 @@ fn call(lua: &Lua, api: &Rc<Api>, place: Place, args: MultiValue) -> mlua::Resul
         _ => (false, &args[..]),
     };
     let (class, row) = api.row(place);
-    let name =
-        move |failed: Failed| failed.with_op(&class.map_or(String::new(), |class| format!("{class}:")), row.name);
+    let short = row.name;
+    let name = move |failed: Failed| {
+        let prefix = class.map_or(String::new(), |class| format!("{class}:"));
+        failed.with_op(&prefix, short)
+    };
     let outcome = panics::caught(|| {
         args::check(class, row, args)?;
         Ok((row.body)(&Call::new(lua, row, class, args))?)
@@ -188,6 +191,7 @@ fn call(lua: &Lua, api: &Rc<Api>, place: Place, args: MultiValue) -> mlua::Resul
     let result = match outcome {
         Ok(Outcome::Now(values)) => Ok(values),
         Ok(Outcome::Work(work)) => {
+            let work: Work = Box::new(move |context| work(context).map_err(name));
             let branches = branches(lua);
             if concurrent {
                 match branches.start(work) {

@@ -175,7 +175,7 @@ pub fn check(name: &dyn Fn() -> String, options: &[Param], table: &Table) -> Res
             return Err(error.with_hint(format!("known options: {}", all.join(", "))));
         };
         if !args::matches(&value, option.ty) {
-            let (must, got) = (args::article(option.ty), args::describe(&value));
+            let (must, got) = (args::article(option.ty), args::shown(&value, option.ty));
             return Err(Error::invalid(format!("{}: option '{key}' must be {must}, got {got}", name())));
         }
     }

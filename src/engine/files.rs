@@ -67,11 +67,18 @@ pub fn write(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let old = fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777);
     let mode = mode.or(old).unwrap_or(0o644);
-    let mut file = tempfile::Builder::new().prefix(".moonshell-").tempfile_in(folder).os(what)?;
+    let mut file = tempfile::Builder::new().prefix(".moonshell-").tempfile_in(folder).map_err(bare).os(what)?;
     file.write_all(bytes).os(what)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).os(what)?;
     file.persist(path).map_err(|e| e.error).os(what)?;
     Ok(())
+}
+
+/// A temporary file's error without its random path.
+fn bare(error: std::io::Error) -> std::io::Error {
+    let inner =
+        error.get_ref().and_then(|inner| inner.source()).and_then(|inner| inner.downcast_ref::<std::io::Error>());
+    inner.and_then(std::io::Error::raw_os_error).map_or(error, std::io::Error::from_raw_os_error)
 }
 
 /// Appends to a file, making it first if need be.

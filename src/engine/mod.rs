@@ -133,7 +133,7 @@ impl Engine {
     /// # Errors
     /// `permission` or `os` when the folder cannot be made or written; `unsupported` when a newer version made it.
     pub fn open(config: Config) -> Result<Engine> {
-        let store = Store::open(&config.root)?;
+        let store = Store::open_with(&config.root, container::cgroup::sweep)?;
         let cancel = config.cancel.clone();
         Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() })
     }

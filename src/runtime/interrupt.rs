@@ -33,6 +33,10 @@ static PATIENCE: AtomicUsize = AtomicUsize::new(0);
 const ENOUGH: usize = 2_000_000;
 /// The first signal that arrived, or 0.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// At the prompt Ctrl-C never ends the session.
+static PROMPT: AtomicBool = AtomicBool::new(false);
+/// The prompt waits for a line.
+static INPUT: AtomicBool = AtomicBool::new(false);
 /// The thread that runs Lua: only it may touch a Lua state, also in a signal handler.
 static LUA_THREAD: AtomicU64 = AtomicU64::new(0);
 
@@ -51,8 +55,22 @@ pub fn install(token: Cancel) -> std::io::Result<()> {
     }
     // Cancelling takes a lock and runs callbacks, which a handler must not do.
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    let cancel = move || signals.forever().for_each(|_| token.cancel());
-    std::thread::Builder::new().name("signals".into()).stack_size(64 << 10).spawn(cancel)?;
+    let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
+    let cancel = move || {
+        for signal in signals.forever() {
+            if signal == SIGTERM && INPUT.load(Ordering::SeqCst) {
+                if let Some(terminal) = &terminal {
+                    // The line editor's settings must not outlive it; if that fails nothing else can be done.
+                    let _ =
+                        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, terminal);
+                }
+                // SAFETY: _exit has no preconditions.
+                unsafe { libc::_exit(128 + signal) };
+            }
+            token.cancel();
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(cancel)?;
     Ok(())
 }
 
@@ -65,7 +83,8 @@ fn handle(signal: c_int) {
             return;
         }
     }
-    if SIGNAL.swap(signal, Ordering::SeqCst) != 0 {
+    let first = SIGNAL.swap(signal, Ordering::SeqCst) == 0;
+    if !first && (signal != SIGINT || !PROMPT.load(Ordering::SeqCst)) {
         // SAFETY: _exit is async-signal-safe.
         unsafe { libc::_exit(128 + signal) };
     }
@@ -246,8 +265,25 @@ pub fn unmask() {
     MASKED.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// Forgets what happened: the prompt goes on after an interrupted line.
-pub fn reset() {
+/// From now on Ctrl-C ends lines, not the process.
+pub fn prompt() {
+    PROMPT.store(true, Ordering::SeqCst);
+}
+
+/// While the prompt waits for a line, SIGTERM ends the process.
+pub fn waits_for_input(yes: bool) {
+    INPUT.store(yes, Ordering::SeqCst);
+}
+
+/// Forgets what happened: the prompt goes on after an interrupted line. `token` is the one given to [`install`].
+pub fn reset(token: &Cancel) {
+    if signal().is_some() {
+        // The other thread may not have cancelled it yet: it must not do so in the middle of the next line.
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(token.fd(), rustix::event::PollFlags::IN)];
+        let limit = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+        while rustix::event::poll(&mut fds, Some(&limit)) == Err(rustix::io::Errno::INTR) {}
+    }
+    token.reset();
     SIGNAL.store(0, Ordering::SeqCst);
     STOPPING.store(false, Ordering::SeqCst);
     UNWINDING.store(false, Ordering::SeqCst);

@@ -118,7 +118,7 @@ fn modules(lua: &Lua, native: &Table) -> mlua::Result<()> {
 fn errors(lua: &Lua, native: &Table) -> mlua::Result<()> {
     let no_module = |lua: &Lua, (name, tried): (String, Vec<String>)| {
         let text = format!("module '{name}' not found");
-        raise(lua, Error::not_found(text).with_op("require").with_hint(format!("tried: {}", tried.join(", "))))
+        raise(lua, Error::not_found(text).with_op("require").with_hint(format!("tried:\n    {}", tried.join("\n    "))))
     };
     native.raw_set("no_module", lua.create_function(no_module)?)?;
     let bad_branch = |lua: &Lua, (index, value): (usize, Value)| {
@@ -151,7 +151,10 @@ pub(super) fn script_level(lua: &Lua) -> Option<(String, usize)> {
     let mut level = 0;
     loop {
         let frame = lua.inspect_stack(level, |frame| {
-            let source = frame.source().short_src.unwrap_or_default().into_owned();
+            let names = frame.source();
+            // Lua cuts long paths in `short_src`, but not in `source`.
+            let file = names.source.as_deref().and_then(|source| source.strip_prefix('@')).map(String::from);
+            let source = file.unwrap_or_else(|| names.short_src.unwrap_or_default().into_owned());
             (source, frame.current_line())
         })?;
         if let (source, Some(line)) = frame

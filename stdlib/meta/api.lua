@@ -1,0 +1,510 @@
+---@meta moonshell
+-- Made from the API rows in src/bindings by `UPDATE=1 cargo test --test golden`. Do not edit.
+
+---@alias command string|string[]
+---@alias size integer|string
+---@alias duration number|string
+
+---An image in the store.
+---@class Image
+---@field id string The digest of its configuration.
+---@field short_id string The first digits of its id.
+---@field digest string What its registry calls it.
+---@field names string[] Its names.
+---@field size integer Bytes of its layers as a registry holds them.
+---@field created string? When it was made, RFC 3339.
+---@field age string? How long ago it was made, in words.
+---@field platform string What machine it is for.
+---@field config table Its configuration.
+---@field layers table[] `digest`, `diff_id`, `size` of each, base first.
+local Image = {}
+
+---Returns how it was made, oldest step first.
+---@return table[] # `created_by`, `created`, `comment`, `empty_layer`, `digest`, `size`.
+function Image:history() end
+
+---Returns all that is known of it.
+---@return table # `id`, `digest`, `names`, `size`, `created`, `platform`, `config`, `layers`.
+function Image:inspect() end
+
+---Gives it another name.
+---@param ref string The new name.
+function Image:tag(ref) end
+
+---@class Image.push.options
+---@field to? string Its name there. Default: its own name.
+---@field creds? table `{username=, password=}`, used instead of what is remembered.
+
+---Pushes it to a registry.
+---@param opts? Image.push.options
+---@return string # The digest of its manifest.
+function Image:push(opts) end
+
+---An immutable file system and configuration; steps return new ones.
+---@class State
+---@field key string Equal keys mean equal states.
+---@field step string The step that made it.
+---@field config table Its configuration so far.
+local State = {}
+
+---@class State.run.options
+---@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "none"|"host" `host` (default) or `none`.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field timeout? duration Kill it after this long.
+---@field cache? boolean False: run it even if its result is known. Default true.
+
+---Runs a program; what it changes is in the new state.
+---Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
+---@param cmd command A line for the image's shell, or an argument vector.
+---@param opts? State.run.options
+---@return State # The new state.
+function State:run(cmd, opts) end
+
+---@class State.out.options
+---@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "none"|"host" `host` (default) or `none`.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field timeout? duration Kill it after this long.
+---@field cache? boolean False: run it even if its result is known. Default true.
+
+---Runs a program for its output; what it changes is forgotten.
+---The output is cached like any step.
+---@param cmd command A line for the image's shell, or an argument vector.
+---@param opts? State.out.options
+---@return string # Its standard output without the last line end.
+function State:out(cmd, opts) end
+
+---@class State.copy.options
+---@field from? State|Image|string Copy from there instead.
+---@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image. Default root.
+---@field chmod? string|integer Octal mode, such as `"0755"`.
+
+---Copies files of the host, or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---@param src string|string[] One source or a list.
+---@param dst string Where to.
+---@param opts? State.copy.options
+---@return State # The new state.
+function State:copy(src, dst, opts) end
+
+---@class State.write.options
+---@field mode? string|integer Octal mode. Default `"0644"`.
+---@field chown? string `USER[:GROUP]` of the image. Default root.
+
+---Writes a file.
+---@param path string Where to; missing folders are made.
+---@param text string The content.
+---@param opts? State.write.options
+---@return State # The new state.
+function State:write(path, text, opts) end
+
+---Removes a file or folder.
+---@param path string What; a link is removed itself.
+---@return State # The new state.
+function State:remove(path) end
+
+---@class State.commit.options
+---@field message? string A remark for the history.
+---@field author? string Who made it.
+
+---Makes an image of the state.
+---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
+---@param opts? State.commit.options
+---@return Image # The image.
+function State:commit(ref, opts) end
+
+---Sets variables; false removes one.
+---@param vars table Names and values.
+---@return State # The new state.
+function State:env(vars) end
+
+---Sets labels; false removes one.
+---@param labels table Names and values.
+---@return State # The new state.
+function State:label(labels) end
+
+---Changes the working folder.
+---@param path string A relative one continues the one before.
+---@return State # The new state.
+function State:workdir(path) end
+
+---Sets the user.
+---@param user string `USER[:GROUP]`.
+---@return State # The new state.
+function State:user(user) end
+
+---Sets the command; false removes it.
+---@param cmd command|boolean A line for the shell, or a vector.
+---@return State # The new state.
+function State:cmd(cmd) end
+
+---Sets the entry point, and with it drops the command; false removes it.
+---@param cmd command|boolean A line for the shell, or a vector.
+---@return State # The new state.
+function State:entrypoint(cmd) end
+
+---Names ports.
+---@param ports string|integer|string[] `80`, `53/udp`.
+---@return State # The new state.
+function State:expose(ports) end
+
+---Names paths that hold data.
+---@param paths string|string[] Absolute paths.
+---@return State # The new state.
+function State:volume(paths) end
+
+---Sets the signal that asks a container to stop.
+---@param signal string `SIGINT`.
+---@return State # The new state.
+function State:stop_signal(signal) end
+
+---Sets the shell for commands that are one line.
+---@param argv string[] Such as `{"/bin/bash", "-c"}`.
+---@return State # The new state.
+function State:shell_form(argv) end
+
+---Reads a file.
+---@param path string Which.
+---@return string # Its content.
+function State:read(path) end
+
+---Tells whether something is there.
+---@param path string What; links are followed.
+---@return boolean # Whether it is.
+function State:exists(path) end
+
+---Lists a folder.
+---@param path? string Which. Default `/`.
+---@return Entry[] # Its entries by name; prints as a table.
+function State:list(path) end
+
+---Something in a folder of a state.
+---@class Entry
+---@field name string Its name.
+---@field kind string `file`, `dir`, `link`, `device`, `fifo` or `socket`.
+---@field size integer Bytes.
+---@field mode integer Permission bits.
+---@field octal string Permission bits in octal digits.
+---@field uid integer Owner.
+---@field gid integer Group.
+---@field mtime integer Modification time, seconds since 1970.
+local Entry = {}
+
+---How a program ended.
+---@class Result
+---@field exit_code integer Its status; 128+n for signal n.
+---@field ok boolean Whether the status is 0.
+---@field stdout string Captured output.
+---@field stderr string Captured error output.
+local Result = {}
+
+---A temporary folder; `<close>` removes it.
+---@class Folder
+---@field path string Where it is.
+local Folder = {}
+
+---Removes it and what it holds.
+function Folder:remove() end
+
+---Images: pull, list, name, push, save.
+image = {}
+
+---@class image.pull.options
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
+---@field policy? "missing"|"always"|"never" When to ask the registry. Default `missing`.
+---@field creds? table `{username=, password=}`, used instead of what is remembered.
+
+---Pulls an image from its registry and unpacks it.
+---@param ref string Its name, such as `debian:bookworm` or `ghcr.io/me/app@sha256:...`.
+---@param opts? image.pull.options
+---@return Image # The image.
+function image.pull(ref, opts) end
+
+---@class image.push.options
+---@field to? string Its name there. Default: its own name.
+---@field creds? table `{username=, password=}`, used instead of what is remembered.
+
+---Pushes an image to a registry.
+---@param image string|Image The image.
+---@param opts? image.push.options
+---@return string # The digest of its manifest.
+function image.push(image, opts) end
+
+---Finds an image by name, id or the first digits of its id.
+---@param name string Name or id.
+---@return Image? # The image; nil when there is none.
+function image.get(name) end
+
+---@class image.list.options
+---@field name? string Only those with this text in a name.
+
+---Lists the images in the store.
+---@param opts? image.list.options
+---@return Image[] # The images; prints as a table.
+function image.list(opts) end
+
+---Gives an image another name.
+---@param image string|Image The image.
+---@param ref string The new name.
+function image.tag(image, ref) end
+
+---@class image.remove.options
+---@field force? boolean Also when the image has several names. Default false.
+
+---Removes a name, or an image by its id.
+---@param image string|Image A name takes away that name only; an id or an `Image` the whole image.
+---@param opts? image.remove.options
+---@return table # `names` and `images` that are gone.
+function image.remove(image, opts) end
+
+---@class image.prune.options
+---@field all? boolean Every image, named or not. Default false.
+
+---Removes images that nothing names.
+---@param opts? image.prune.options
+---@return table # `names` and `images` that are gone.
+function image.prune(opts) end
+
+---@class image.save.options
+---@field format? "oci"|"docker" Default `oci`.
+
+---Writes images to an archive.
+---@param path string The file; it appears whole or not at all.
+---@param ... string|Image The images.
+function image.save(path, ...) end
+
+---Loads the images of an archive and sets their names.
+---@param path string An OCI or docker archive.
+---@return Image[] # The images.
+function image.load(path) end
+
+---Containers: programs in a world of their own.
+container = {}
+
+---@class container.run.options
+---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
+---@field env? table<string, string|number|boolean> Variables; they win over the image's.
+---@field workdir? string Working folder; made if it is missing.
+---@field user? string `USER[:GROUP]`, names of the image or numbers.
+---@field hostname? string Host name. Default: the short id.
+---@field timeout? duration Kill it after this long.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Let it read this program's standard input. Default false.
+---@field input? string What it reads on standard input.
+---@field capture? boolean Keep the output in the result. Default false.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
+---@field network? "none"|"host" `none` (default): loopback only; `host`: the host's.
+---@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host.
+---@field tmpfs? string[] `TARGET[:OPTION,...]`: memory, such as `/tmp:size=64m`.
+---@field read_only? boolean Refuse writes to the root file system. Default false.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field cap_add? string[] Capabilities to add; `ALL` for every one.
+---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
+---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
+---@field seccomp? "default"|"unconfined" The system call filter.
+---@field memory? size Memory it may use.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field pids_limit? integer Processes and threads it may have.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
+---@field dns? string[] Name servers instead of the host's.
+
+---Runs a program in a fresh container and waits for its end.
+---A string goes to the image's shell, a table is an argument vector; either is put behind the image's entry point. Without a command the image's own is run. Output goes to the terminal unless `capture` is set. Nothing of the container remains. Ctrl-C kills it.
+---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param cmd? command The command.
+---@param opts? container.run.options
+---@return Result # How it ended.
+function container.run(image, cmd, opts) end
+
+---Builds: cached steps from state to state.
+build = {}
+
+---@class build.from.options
+---@field pull? "missing"|"always"|"never" When to ask the registry.
+
+---Starts a build from an image or continues one from a state.
+---@param base string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param opts? build.from.options
+---@return State # The state.
+function build.from(base, opts) end
+
+---Starts a build from nothing.
+---@return State # An empty state.
+function build.scratch() end
+
+---Starts a build from programs of this host.
+---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.
+---@param programs string[] Absolute paths.
+---@return State # A state with just these.
+function build.from_host(programs) end
+
+---Registries: passwords and tags.
+registry = {}
+
+---Lists the tags of a repository.
+---@param repository string The repository, such as `debian` or `ghcr.io/me/app`.
+---@return string[] # The tags.
+function registry.tags(repository) end
+
+---@class registry.login.options
+---@field username string The user.
+---@field password string The password or token.
+---@field check? boolean False: do not ask the registry whether it accepts them. Default true.
+
+---Remembers a user and password for a registry.
+---They go into the file other container tools read too; only its owner can read it.
+---@param host string The registry, such as `ghcr.io` or `127.0.0.1:5000`.
+---@param opts registry.login.options
+function registry.login(host, opts) end
+
+---Forgets the password for a registry.
+---@param host string The registry.
+---@return boolean # False when none was remembered.
+function registry.logout(host) end
+
+---The machine this script runs on.
+host = {}
+---The environment's variables as they were at the start.
+---@type table<string, string>
+host.env = {}
+
+---@class host.run.options
+---@field env? table<string, string|number|boolean> Variables set besides the inherited ones.
+---@field cwd? string Working folder.
+---@field input? string What the program reads.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field timeout? duration Stop the program after this long.
+---@field capture? boolean Keep the output in the result. Default false.
+
+---Runs a program of the host and waits for it.
+---A string goes to /bin/sh, a table is an argument vector. Output goes to the terminal unless `capture` is set. Ctrl-C stops the program and all it started.
+---@param cmd command The command.
+---@param opts? host.run.options
+---@return Result # How it ended.
+function host.run(cmd, opts) end
+
+---@class host.out.options
+---@field env? table<string, string|number|boolean> Variables set besides the inherited ones.
+---@field cwd? string Working folder.
+---@field input? string What the program reads.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field timeout? duration Stop the program after this long.
+
+---Runs a program of the host and returns its output without the last line end.
+---@param cmd command The command.
+---@param opts? host.out.options
+---@return string # Its standard output.
+function host.out(cmd, opts) end
+
+---Describes the machine.
+---@return table # `hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `user`, `root`.
+function host.info() end
+
+---Returns the machine's name.
+---@return string # The name.
+function host.hostname() end
+
+---Files of the host.
+fs = {}
+
+---Reads a whole file.
+---@param path string The file.
+---@return string # Its bytes.
+function fs.read(path) end
+
+---@class fs.write.options
+---@field mode? integer Permission bits, such as `tonumber("755", 8)`.
+
+---Writes a whole file.
+---The file has the old content or the new one, never a part of it.
+---@param path string The file.
+---@param text string Its new content.
+---@param opts? fs.write.options
+function fs.write(path, text, opts) end
+
+---Appends to a file; makes it first if need be.
+---@param path string The file.
+---@param text string What to add.
+function fs.append(path, text) end
+
+---Copies a file, link or whole folder.
+---@param from string What to copy.
+---@param to string The copy's path, or an existing folder to put it into.
+function fs.copy(from, to) end
+
+---Moves a file or folder, also to another file system.
+---@param from string What to move.
+---@param to string Its new path.
+function fs.move(from, to) end
+
+---Tells whether there is anything at a path.
+---@param path string The path.
+---@return boolean # True when there is.
+function fs.exists(path) end
+
+---Describes a file; a link itself, not what it points to.
+---@param path string The path.
+---@return table? # `kind` (file, folder, link, other), `size`, `mode`, `uid`, `gid`, `modified`.
+function fs.stat(path) end
+
+---Lists a folder.
+---@param path? string The folder; default the current one.
+---@return string[] # The names in it, sorted.
+function fs.list(path) end
+
+---Finds paths that match a pattern.
+---@param pattern string `*` and `?` match within a name, `**` across folders.
+---@return string[] # The paths, sorted.
+function fs.glob(pattern) end
+
+---Makes a folder and those above it; an existing one is fine.
+---@param path string The folder.
+function fs.mkdir(path) end
+
+---Removes a file or a whole folder. Links are not followed.
+---@param path string What to remove.
+---@return boolean # False when there was nothing.
+function fs.remove(path) end
+
+---Makes an empty folder that is removed at the end of its scope.
+---@return Folder # The folder.
+function fs.tempdir() end
+
+---JSON text and Lua values.
+json = {}
+
+---@class json.encode.options
+---@field pretty? boolean Indent it. Default false.
+
+---Turns a value into JSON text.
+---A table with elements 1 to n is an array, any other an object with sorted keys.
+---@param value any The value.
+---@param opts? json.encode.options
+---@return string # The text.
+function json.encode(value, opts) end
+
+---Reads JSON text.
+---A null in an object is left out; in an array it becomes false, so that no hole appears.
+---@param text string The text.
+---@return any # The value.
+function json.decode(text) end
+
+---Runs functions at the same time and returns when all have ended.
+---Engine calls of different functions overlap; Lua code does not. The first error cancels the other functions, whose `<close>` variables are closed, and is raised as it is. A list of functions returns a list of results.
+---@param ... function|function[] Functions, or one list of them.
+---@return any ... # The first result of each function, in order.
+function parallel(...) end
+
+---Prints what the reference says.
+---@param what? any A function, module, handle or name; default: everything, in short.
+function help(what) end

@@ -62,15 +62,20 @@ pub struct RegistryServer {
 impl RegistryServer {
     /// Without a password.
     pub fn open() -> RegistryServer {
-        RegistryServer::start(None)
+        RegistryServer::start(None, None)
     }
 
     /// With one.
     pub fn with_password(username: &str, password: &str) -> RegistryServer {
-        RegistryServer::start(Some((username, password)))
+        RegistryServer::start(Some((username, password)), None)
     }
 
-    fn start(login: Option<(&str, &str)>) -> RegistryServer {
+    /// With TLS: PEM files of a certificate and its key.
+    pub fn with_tls(certificate: &Path, key: &Path) -> RegistryServer {
+        RegistryServer::start(None, Some((certificate, key)))
+    }
+
+    fn start(login: Option<(&str, &str)>, tls: Option<(&Path, &Path)>) -> RegistryServer {
         let dir = tempfile::tempdir().unwrap();
         // The port is free at this moment; the server says whether it got it.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -79,6 +84,10 @@ impl RegistryServer {
              enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n",
             dir.path().join("data").display()
         );
+        if let Some((certificate, key)) = tls {
+            let (certificate, key) = (certificate.display(), key.display());
+            text.push_str(&format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"));
+        }
         if let Some((username, password)) = login {
             let file = dir.path().join("htpasswd");
             fs::write(&file, run("htpasswd", &["-Bbn", username, password])).unwrap();
@@ -104,6 +113,11 @@ impl RegistryServer {
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
         TcpStream::connect(("127.0.0.1", port)).unwrap();
         RegistryServer { child, port, _dir: dir }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// `127.0.0.1:PORT`.

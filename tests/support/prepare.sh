@@ -20,6 +20,9 @@ need losetup mount
 need ip iproute2
 need script bsdutils
 need xz xz-utils
+need openssl openssl
+[ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64 qemu-system-x86
+need cpio cpio
 need zstd zstd
 [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing="$missing busybox-static"
 
@@ -53,4 +56,14 @@ if [ ! -s "$tree" ]; then
     mkdir -p "$work/root/var/cache/apt/archives/partial" "$work/root/var/lib/apt/lists/partial"
     tar -C "$work/root" --numeric-owner --xattrs -cf "$work/tree.tar" .
     mv "$work/tree.tar" "$tree"
+fi
+
+# An older kernel, for a virtual machine: downloaded, not installed.
+if [ "$(uname -m)" = x86_64 ] && [ ! -d "$cache/kernel/boot" ]; then
+    package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+    [ -n "$package" ] || { apt-get update -qq; package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }'); }
+    download=$(mktemp -d "$cache/kernel.XXXXXX")
+    (cd "$download" && apt-get download -qq "$package" 2>/dev/null && dpkg -x ./*.deb root)
+    mv "$download/root" "$cache/kernel"
+    rm -rf "$download"
 fi

@@ -5,9 +5,11 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::process::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, Kind, OsContext, Result};
@@ -197,7 +199,42 @@ pub fn sweep(name: &str) -> Result<()> {
         folders.push(Path::new("/sys/fs/cgroup").join(controller).join("moonshell").join(name));
     }
     folders.retain(|folder| folder.exists());
+    folders.iter().try_for_each(|folder| kill_all(folder))?;
     remove_all(&folders)
+}
+
+/// Kills the processes in a folder and waits for their end.
+fn kill_all(folder: &Path) -> Result<()> {
+    loop {
+        let list = match fs::read_to_string(folder.join("cgroup.procs")) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.os(|| format!("read {}/cgroup.procs", folder.display()))?,
+        };
+        let ids = list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
+        // The dead that nobody has reaped yet are listed, too.
+        let living: Vec<OwnedFd> = ids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
+        let mut waiting = false;
+        for process in &living {
+            waiting |= pidfd_send_signal(process, Signal::KILL).is_ok() && !has_ended(process, Some(0))?;
+        }
+        if !waiting {
+            return Ok(());
+        }
+        for process in &living {
+            has_ended(process, None)?;
+        }
+    }
+}
+
+/// Whether a process has ended, or waits for that.
+fn has_ended(process: &OwnedFd, milliseconds: Option<i64>) -> Result<bool> {
+    let limit = milliseconds.map(|count| Timespec { tv_sec: count / 1000, tv_nsec: count % 1000 * 1_000_000 });
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], limit.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other.os(|| "poll")? > 0),
+        }
+    }
 }
 
 fn remove_all(folders: &[PathBuf]) -> Result<()> {

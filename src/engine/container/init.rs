@@ -45,6 +45,11 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     if !monitor::wait_for_go(go) {
         return Err(Error::interrupted());
     }
+    // The monitor has moved this process into its cgroup by now, which becomes the root of what it sees.
+    if has_namespace(spec, LinuxNamespaceType::Cgroup) {
+        let flags = nix::sched::CloneFlags::CLONE_NEWCGROUP;
+        nix::sched::unshare(flags).os(|| "create a cgroup namespace")?;
+    }
     rustix::process::setsid().os(|| "setsid")?;
     set_host_name(spec)?;
     let mut root = mount_root(&start.request, start.rootfs)?;

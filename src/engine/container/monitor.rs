@@ -119,9 +119,9 @@ fn namespaces(spec: &Spec) -> u64 {
                 LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC as u64,
                 LinuxNamespaceType::Uts => libc::CLONE_NEWUTS as u64,
                 LinuxNamespaceType::Network => libc::CLONE_NEWNET as u64,
-                LinuxNamespaceType::Cgroup => libc::CLONE_NEWCGROUP as u64,
                 LinuxNamespaceType::User => libc::CLONE_NEWUSER as u64,
-                LinuxNamespaceType::Time => 0,
+                // Init makes its own, when it is where the namespace's root shall be.
+                LinuxNamespaceType::Cgroup | LinuxNamespaceType::Time => 0,
             }
     })
 }

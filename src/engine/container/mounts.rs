@@ -243,12 +243,19 @@ impl Root {
         for path in masked {
             let Some(place) = self.find(path)? else { continue };
             let tree = if file_type(&place)? == FileType::Directory {
-                if empty.is_none() {
-                    let options = Options::parse(&["ro".into(), "nosuid".into(), "nodev".into(), "noexec".into()]);
-                    empty = Some(make("tmpfs", &options)?);
+                // Only what is mounted somewhere can be cloned (a detached tree not before Linux 6.15).
+                match &empty {
+                    Some(empty) => {
+                        open_tree(empty, "", clone | OpenTreeFlags::AT_EMPTY_PATH).os(|| format!("mask {path}"))?
+                    }
+                    None => {
+                        let options = Options::parse(&["ro".into(), "nosuid".into(), "nodev".into(), "noexec".into()]);
+                        let tree = make("tmpfs", &options)?;
+                        join(&tree, &place).os(|| format!("mask {path}"))?;
+                        empty = Some(tree);
+                        continue;
+                    }
                 }
-                let Some(empty) = &empty else { continue };
-                open_tree(empty, "", clone | OpenTreeFlags::AT_EMPTY_PATH).os(|| format!("mask {path}"))?
             } else {
                 null(clone)?
             };

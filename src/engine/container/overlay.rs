@@ -9,6 +9,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
 
+use rustix::io::Errno;
+
 use super::super::error::{Error, OsContext, Result};
 use super::wire::Rootfs;
 
@@ -23,26 +25,29 @@ const PLAIN: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "of
 /// # Errors
 /// `unsupported` without overlayfs; `os`.
 pub fn mount(rootfs: &Rootfs) -> Result<OwnedFd> {
+    let what = || format!("mount an overlay of {} layers", rootfs.lowers.len());
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).os(|| "open overlayfs")?;
-    fsconfig_set_string(&context, "source", "overlay").os(|| "overlay source")?;
-    for (at, lower) in rootfs.lowers.iter().enumerate() {
-        match fsconfig_set_string(&context, "lowerdir+", lower) {
-            Ok(()) => {}
-            Err(_) if at == 0 => return mount_classic(rootfs),
-            Err(e) => return Err(e).os(|| format!("overlay layer {}", lower.display())),
-        }
+    match configure(&context, rootfs) {
+        Ok(()) => fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV).os(what),
+        // A kernel without `lowerdir+` says so here, some at the first layer, some at the end.
+        Err(Errno::INVAL) => mount_classic(rootfs),
+        Err(e) => Err(e).os(what),
     }
-    fsconfig_set_string(&context, "upperdir", &rootfs.upper)
-        .os(|| format!("overlay upper {}", rootfs.upper.display()))?;
-    fsconfig_set_string(&context, "workdir", &rootfs.work).os(|| format!("overlay work {}", rootfs.work.display()))?;
+}
+
+fn configure(context: &OwnedFd, rootfs: &Rootfs) -> rustix::io::Result<()> {
+    fsconfig_set_string(context, "source", "overlay")?;
+    for lower in &rootfs.lowers {
+        fsconfig_set_string(context, "lowerdir+", lower)?;
+    }
+    fsconfig_set_string(context, "upperdir", &rootfs.upper)?;
+    fsconfig_set_string(context, "workdir", &rootfs.work)?;
     // Layers must stand for themselves: no redirects, no data left below, no index of the lower files' origins.
     for (key, value) in PLAIN {
-        fsconfig_set_string(&context, key, value).os(|| format!("overlay option {key}"))?;
+        fsconfig_set_string(context, key, value)?;
     }
-    // Before 5.10 there is no such option, and durability costs what it costs.
-    let _ = fsconfig_set_flag(&context, "volatile");
-    fsconfig_create(&context).os(|| format!("mount an overlay of {} layers", rootfs.lowers.len()))?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV).os(|| "mount an overlay")
+    fsconfig_set_flag(context, "volatile")?;
+    fsconfig_create(context)
 }
 
 /// For kernels without `lowerdir+`: mount(2), whose options fit one page (some 200 layers, as each is named

@@ -82,7 +82,13 @@ impl Engine {
         let devices = spec::DEVICES.iter().filter(|path| Path::new(path).exists()).map(|path| path.to_string());
         let request = Request { spec, rootfs, cgroup: plan, devices: devices.collect() };
         let streams = self.start(area, &request, filter.as_fd(), options)?;
-        streams.pump(self.cancel(), options.timeout, sink, &|message| self.warn_once(message))
+        let ending = streams.pump(self.cancel(), options.timeout, sink, &|message| self.warn_once(message));
+        if let Some(plan) = &request.cgroup {
+            // Nothing is left of it, unless the monitor was killed.
+            let swept = cgroup::sweep(&plan.name);
+            return ending.and_then(|ending| swept.map(|()| ending));
+        }
+        ending
     }
 
     /// Looks up who runs, in the image's own files.
@@ -94,7 +100,7 @@ impl Engine {
     fn prepare_rootfs(&self, area: &Workspace, base: Base<'_>) -> Result<Rootfs> {
         let upper = area.join("upper");
         let rootfs = Rootfs {
-            lowers: base.lowers.iter().rev().cloned().chain([self.store().skeleton()?]).collect(),
+            lowers: self.mountable(base.lowers)?.into_iter().rev().chain([self.store().skeleton()?]).collect(),
             upper: upper.clone(),
             work: area.join("work"),
             mount_point: area.join("rootfs"),

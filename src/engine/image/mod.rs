@@ -243,6 +243,17 @@ impl Engine {
     /// # Errors
     /// `not_found`; `in_use` for an id with several names unless `force`.
     pub fn image_remove(&self, text: &str, force: bool) -> Result<Removed> {
+        let removed = self.remove_names(text, force)?;
+        self.sweep()?;
+        Ok(removed)
+    }
+
+    /// Frees what nothing leads to any more, unless somebody works on the store right now: then a later removal does.
+    pub(super) fn sweep(&self) -> Result<()> {
+        self.store.sweep_content(self.config.limits.metadata_bytes).map(drop)
+    }
+
+    pub(super) fn remove_names(&self, text: &str, force: bool) -> Result<Removed> {
         let missing = || Error::not_found(format!("no such image: {text}"));
         let _names = self.store.lock_object(NAMES_LOCK, &self.cancel)?;
         let by_name = text.parse::<Reference>().ok();

@@ -11,6 +11,8 @@ impl Engine {
     /// `in_use`, `os`; what was removed before stays removed.
     pub fn image_prune(&self, all: bool) -> Result<Vec<Removed>> {
         let wanted = self.image_list()?.into_iter().filter(|image| all || image.names.is_empty());
-        wanted.map(|image| self.image_remove(&image.id.to_string(), true)).collect()
+        let removed = wanted.map(|image| self.remove_names(&image.id.to_string(), true)).collect::<Result<_>>()?;
+        self.sweep()?;
+        Ok(removed)
     }
 }

@@ -199,7 +199,17 @@ impl Store {
         fs::write(workspace.join("layer.json"), text).os(|| format!("write the description of layer {id}"))?;
         sync_filesystem(workspace.path())?;
         let layers = self.join("layers");
-        match fs::rename(workspace.path(), self.layer_dir(id)) {
+        let dir = self.layer_dir(id);
+        // The link to a build step's folder that is gone. Whoever else finds it removes the same: a link.
+        if fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_symlink()) && !dir.exists() {
+            match fs::remove_file(&dir) {
+                Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
+                    return Err(e).os(|| format!("replace layer {id}"));
+                }
+                _ => {}
+            }
+        }
+        match fs::rename(workspace.path(), &dir) {
             // Another process was faster.
             Err(_) if self.has_layer(id) => return Ok(()),
             other => other.os(|| format!("keep layer {id}"))?,

@@ -1,6 +1,7 @@
 //! Root file systems made of layers: the folder every container finds its mount points in, and reading without
 //! mounting.
 
+pub mod merged;
 pub mod view;
 
 use std::fs;

@@ -18,6 +18,7 @@
 //! Reading needs no lock and no write.
 
 pub mod blobs;
+pub mod gc;
 pub mod refs;
 
 use std::fs::{self, File};
@@ -98,6 +99,15 @@ impl Store {
     /// # Errors
     /// `permission`/`os` when it cannot be made or written; `unsupported` for a newer layout.
     pub fn open(root: &Path) -> Result<Store> {
+        Store::open_with(root, |_| Ok(()))
+    }
+
+    /// The same; `dead` is called with the name of each dead work area before that is removed, to remove what goes by
+    /// the same name elsewhere.
+    ///
+    /// # Errors
+    /// Also those of `dead`.
+    pub fn open_with(root: &Path, dead: impl Fn(&str) -> Result<()>) -> Result<Store> {
         let root = std::path::absolute(root).os(|| format!("state folder {}", root.display()))?;
         let store = Store { root, scratch: Mutex::new(None) };
         match fs::read_to_string(store.root.join("format")) {
@@ -105,7 +115,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => store.create()?,
             Err(e) => return Err(e).os(|| format!("read {}", store.root.join("format").display())),
         }
-        store.sweep_workspaces()?;
+        store.sweep(&dead)?;
         Ok(store)
     }
 
@@ -128,7 +138,10 @@ impl Store {
             let path = self.root.join(dir);
             builder.create(&path).os(|| format!("create {}", path.display()))?;
         }
-        self.write_file(&self.root.join("lock"), b"")?;
+        // Never replaced: another process that is here for the first time, too, may hold it already.
+        let lock = self.root.join("lock");
+        let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        made.os(|| format!("create {}", lock.display()))?;
         // Last: a folder without `format` is one whose creation did not finish, and is created again.
         self.write_file(&self.root.join("format"), format!("{FORMAT}\n").as_bytes())
     }
@@ -241,21 +254,24 @@ impl Store {
         loop {
             let path = parent.join(random_id()?);
             fs::DirBuilder::new().mode(0o700).create(&path).os(|| format!("create {}", path.display()))?;
-            let lock = File::open(&path).os(|| format!("open {}", path.display()))?;
+            // A sweeper may take the folder between its creation and our lock.
+            let lock = match File::open(&path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                other => other.os(|| format!("open {}", path.display()))?,
+            };
             flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", path.display()))?;
-            // A sweeper may have taken the folder between its creation and our lock.
             if same_file(&lock, &path)? {
                 return Ok(Workspace { path, lock });
             }
         }
     }
 
-    fn sweep_workspaces(&self) -> Result<()> {
-        for parent in ["tmp", "containers"] {
-            let parent = self.root.join(parent);
-            for entry in fs::read_dir(&parent).os(|| format!("list {}", parent.display()))? {
-                let path = entry.os(|| format!("list {}", parent.display()))?.path();
-                sweep_one(&path)?;
+    fn sweep(&self, dead: &dyn Fn(&str) -> Result<()>) -> Result<()> {
+        for folder in ["tmp", "containers", "locks"] {
+            let folder = self.root.join(folder);
+            for entry in fs::read_dir(&folder).os(|| format!("list {}", folder.display()))? {
+                let path = entry.os(|| format!("list {}", folder.display()))?.path();
+                sweep_one(&path, dead)?;
             }
         }
         Ok(())
@@ -263,12 +279,31 @@ impl Store {
 }
 
 /// Removes one left-over if its owner is dead; leaves it alone if not.
-fn sweep_one(path: &Path) -> Result<()> {
+fn sweep_one(path: &Path, dead: &dyn Fn(&str) -> Result<()>) -> Result<()> {
     let Ok(file) = File::open(path) else { return Ok(()) };
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || !same_file(&file, path)? {
         return Ok(());
     }
-    remove_tree(path).os(|| format!("sweep {}", path.display()))
+    if !file.metadata().is_ok_and(|meta| meta.is_dir()) {
+        // The file of an object's lock. It may be somebody's the moment it is gone: nothing more is done with it.
+        return gone(fs::remove_file(path), path);
+    }
+    if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+        dead(name)?;
+    }
+    gone(remove_tree(path), path)
+}
+
+/// What a removal in a sweep may end with.
+fn gone(removed: io::Result<()>, path: &Path) -> Result<()> {
+    match removed {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        // On a file system that cannot be written to now, there is still all to read.
+        Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        // A container's processes die a moment after their monitor and may still write: the next sweep takes it.
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other.os(|| format!("sweep {}", path.display())),
+    }
 }
 
 /// True while `path` still names the open `file`.

@@ -1,0 +1,65 @@
+//! File systems of the tests' own: ext4 in a file, and memory.
+
+use std::path::{Path, PathBuf};
+
+use crate::root::Root;
+use crate::support::run;
+
+/// A mounted file system; unmounted when dropped.
+pub struct Disk {
+    dir: tempfile::TempDir,
+}
+
+impl Disk {
+    /// Memory, with `mount -o` options such as `size=4m`.
+    pub fn memory(options: &str) -> Disk {
+        let disk = Disk { dir: tempfile::tempdir().unwrap() };
+        run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", text(&disk.path())]);
+        disk
+    }
+
+    /// What an image file holds. Nothing is written to it unless somebody asks for it or memory runs short.
+    pub fn file(image: &Path) -> Disk {
+        let disk = Disk { dir: tempfile::tempdir().unwrap() };
+        // A commit of the journal by the clock would write what nobody has asked to be written.
+        run("mount", &["-t", "ext4", "-o", "loop,commit=300", text(image), text(&disk.path())]);
+        disk
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().to_path_buf()
+    }
+
+    /// A state folder on it.
+    pub fn root(&self) -> Root {
+        Root(self.dir.path().join("state"))
+    }
+
+    /// Makes it read-only or writable.
+    pub fn remount(&self, options: &str) {
+        run("mount", &["-o", &format!("remount,{options}"), text(&self.path())]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // `mount -o loop` has the loop device detached with the last use.
+        let _ = std::process::Command::new("umount").arg(self.dir.path()).status();
+    }
+}
+
+/// An empty ext4 file system in a sparse file, made with `mkfs.ext4` and these arguments.
+pub fn format(image: &Path, size: &str, arguments: &[&str]) {
+    run("truncate", &["-s", size, text(image)]);
+    run("mkfs.ext4", &[&["-q", "-F", "-m", "0"], arguments, &[text(image)]].concat());
+}
+
+/// Copies a file with its holes.
+pub fn copy(from: &Path, to: &Path) {
+    run("cp", &["--sparse=always", text(from), text(to)]);
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,2 @@
+fs.write("f", "x")
+fs.mkdir("f")

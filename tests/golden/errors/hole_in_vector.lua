@@ -1,0 +1,1 @@
+host.run({ "echo", nil, "x" })

@@ -1,0 +1,1 @@
+image.pull("Not A Name")

@@ -1,0 +1,1 @@
+fs.read("/no/such/file")

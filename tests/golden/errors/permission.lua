@@ -1,0 +1,1 @@
+fs.remove("/proc/version")

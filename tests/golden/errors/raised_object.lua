@@ -1,0 +1,1 @@
+error(setmetatable({}, { __tostring = function() return "shown by tostring" end }))

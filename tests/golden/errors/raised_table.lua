@@ -1,0 +1,1 @@
+error({ message = "with fields", hint = "like this" })

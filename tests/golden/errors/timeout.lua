@@ -1,0 +1,1 @@
+host.run("sleep 1000", { timeout = "10ms" })

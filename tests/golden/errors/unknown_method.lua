@@ -1,0 +1,2 @@
+local d <close> = fs.tempdir()
+d:remoev()

@@ -1,0 +1,2 @@
+container = nil
+host.run("true", { evn = { A = 1 } })

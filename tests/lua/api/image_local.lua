@@ -1,0 +1,13 @@
+-- What needs no registry: absence, an empty list, archives that are none.
+assert(image.get("nothing:here") == nil)
+assert(#image.list() == 0)
+assert(tostring(image.list()) == "NAMES  ID  CREATED  SIZE", tostring(image.list()))
+local _, bad = pcall(image.get, "Not A Name")
+assert(bad.kind == "invalid_argument" and bad.message:find("invalid image name 'Not A Name'", 1, true), bad.message)
+local _, gone = pcall(image.tag, "nothing:here", "other:1")
+assert(gone.kind == "not_found" and gone.message == "no such image 'nothing:here'")
+local _, none = pcall(image.remove, "nothing:here")
+assert(none.kind == "not_found" and none.op == "image.remove")
+local _, file = pcall(image.load, "/etc/hosts")
+assert(type(file) == "table" and file.kind)
+assert(#image.prune().images == 0)

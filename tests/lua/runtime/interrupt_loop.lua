@@ -1,0 +1,8 @@
+-- expect-stdout: READY
+-- expect-stdout: closed cleanly
+-- expect-status: 130
+-- expect-stderr: error: interrupted
+-- signal: INT when READY
+local closed <close> = setmetatable({}, { __close = function() print("closed " .. host.out("echo cleanly")) end })
+io.stdout:write("READY\n") io.stdout:flush()
+while true do end

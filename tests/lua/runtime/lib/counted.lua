@@ -1,0 +1,1 @@
+COUNT = (COUNT or 0) + 1 host.out("sleep 0.05; echo x") return COUNT

@@ -1,0 +1,1 @@
+host.out("echo x") return require("cross_a")

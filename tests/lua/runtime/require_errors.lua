@@ -1,0 +1,10 @@
+-- env: MOONSHELL_PATH=@DIR@/lib
+local ok, err = pcall(require, "nowhere.to.be.found")
+assert(not ok and err.kind == "not_found" and err.message == "module 'nowhere.to.be.found' not found")
+assert(err.hint:find("runtime/nowhere/to/be/found.lua", 1, true) and err.hint:find("lib/nowhere/to/be/found/init.lua", 1, true))
+local ok2, err2 = pcall(require, "loop_a")
+assert(not ok2 and err2:find("module 'loop_a' requires itself: loop_a -> loop_b -> loop_a", 1, true), err2)
+local ok3, err3 = pcall(require, "broken")
+assert(not ok3 and err3:find("lib/broken.lua:2: unexpected symbol near '='", 1, true), err3)
+assert(not pcall(require, "broken"))
+assert(not pcall(require))

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPT OUTPUT
+set -eu
+moonshell=$1 modules=$2 script=$3 output=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/bin" "$work/modules"
+cp /bin/busybox "$work/bin/busybox"
+cp "$moonshell" "$work/bin/moonshell"
+cp "$modules"/kernel/fs/overlayfs/overlay.ko* "$work/modules/"
+cp "$script" "$work/script.lua"
+
+# The first file system cannot be the parent of a pivot_root, so everything moves to a tmpfs first.
+cat >"$work/init" <<'INIT'
+#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /new
+/bin/busybox mount -t proc proc /proc
+/bin/busybox insmod /modules/overlay.ko
+/bin/busybox mount -t tmpfs -o size=1g,mode=755 tmpfs /new
+/bin/busybox cp -a /bin /second /script.lua /new/
+exec /bin/busybox switch_root /new /bin/busybox sh /second
+INIT
+cat >"$work/second" <<'SECOND'
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/
+mkdir -p /proc /sys /dev /tmp /etc
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo "KERNEL $(uname -r)"
+moonshell --root /state --progress none /script.lua 2>&1
+echo "STATUS $?"
+poweroff -f
+SECOND
+chmod +x "$work/init"
+(cd "$work" && find . | cpio -o -H newc --quiet | gzip -1) >"$output"
