@@ -13,9 +13,9 @@ use mlua::{IntoLua, MultiValue};
 
 use crate::bindings::docs;
 use crate::bindings::install::Api;
-use crate::bindings::opts::nearest;
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{Error, OsContext, Result};
+use crate::engine::suggest::nearest;
 use crate::engine::{Config, Limits, Proxies};
 use crate::report::{self, Report};
 use crate::runtime::{Ending, Options, Runtime, interrupt, panics};

@@ -13,7 +13,14 @@
 //! -- timeout-ms: 5000          limit (default 30000)
 //! ```
 //!
-//! Scripts below `tests/lua/privileged/` need root and are skipped, aloud, without it.
+//! Scripts below `tests/lua/privileged/` and `tests/lua/registry/` need root and are skipped, aloud, without it. Every
+//! script finds the program in the variable MOONSHELL and the modules of `tests/lua/lib`. The former also find the
+//! archive BUSYBOX; the latter the registries REGISTRY and LOCKED, with LOCKED_USER and LOCKED_PASSWORD. A line on
+//! standard output that begins with `skipped:` is passed on.
+
+#[path = "support/stand.rs"]
+mod stand;
+mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,13 +51,35 @@ fn main() {
     let is_root = rustix::process::geteuid().is_root();
     let trials = scripts.into_iter().map(|path| {
         let name = path.strip_prefix(&root).unwrap_or(&path).with_extension("").display().to_string();
-        let skip = name.starts_with("privileged/") && !is_root;
+        let needs = Needs { archives: name.starts_with("privileged/"), registries: name.starts_with("registry/") };
+        let skip = (needs.archives || needs.registries) && !is_root;
         if skip {
             eprintln!("skipped, needs root: {name}");
         }
-        Trial::test(name, move || run(&path)).with_ignored_flag(skip)
+        Trial::test(name, move || run(&path, &needs)).with_ignored_flag(skip)
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    stand::clear();
+    conclusion.exit();
+}
+
+/// What of `stand` a script finds.
+struct Needs {
+    archives: bool,
+    registries: bool,
+}
+
+impl Needs {
+    fn variables(&self) -> Result<Vec<(String, String)>, String> {
+        let mut list = Vec::new();
+        if self.archives || self.registries {
+            list.extend(stand::Archives::get()?.variables());
+        }
+        if self.registries {
+            list.extend(stand::Registries::get()?.variables());
+        }
+        Ok(list)
+    }
 }
 
 fn find(folder: &Path, scripts: &mut Vec<PathBuf>) {
@@ -95,14 +124,17 @@ fn expected(path: &Path) -> Result<Expected, Failed> {
     Ok(expected)
 }
 
-fn run(path: &Path) -> Result<(), Failed> {
+fn run(path: &Path, needs: &Needs) -> Result<(), Failed> {
     let expected = expected(path)?;
+    let variables = needs.variables()?;
     let home = tempfile::tempdir()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));
     command.arg(path).args(&expected.args).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", home.path()).env("MOONSHELL_ROOT", home.path().join("root"));
-    command.envs(expected.env.iter().cloned());
+    command.env("MOONSHELL", env!("CARGO_BIN_EXE_moonshell"));
+    command.env("MOONSHELL_PATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lua/lib"));
+    command.envs(variables).envs(expected.env.iter().cloned());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().ok_or("no stdin")?;
@@ -135,6 +167,9 @@ fn run(path: &Path) -> Result<(), Failed> {
             let signal =
                 if *signal == libc::SIGTERM { rustix::process::Signal::TERM } else { rustix::process::Signal::INT };
             rustix::process::kill_process(pid, signal)?;
+        }
+        if line.starts_with("skipped:") {
+            eprintln!("{}: {line}", path.display());
         }
         lines.push(line);
     }

@@ -234,6 +234,30 @@ pub fn strings(value: &Value, what: &str) -> Result<Vec<String>> {
     Ok(list)
 }
 
+/// Names with values, sorted by name; `false` means 'none'. A list of `"NAME=VALUE"` is accepted too.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn changes(value: &Value) -> Result<Vec<(String, Option<String>)>> {
+    let Value::Table(table) = value else { return Err(Error::invalid("expected a table of names and values")) };
+    let mut list = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (name, value) = pair?;
+        list.push(match (&name, value) {
+            (Value::Integer(_), value) => {
+                let line = text(&value)?;
+                let bad = || Error::invalid(format!("'{line}' is not NAME=VALUE"));
+                let (name, value) = line.split_once('=').ok_or_else(bad)?;
+                (name.to_string(), Some(value.to_string()))
+            }
+            (_, Value::Boolean(false)) => (text(&name)?, None),
+            (_, value) => (text(&name)?, Some(text(&value)?)),
+        });
+    }
+    list.sort();
+    Ok(list)
+}
+
 /// A command as an argument vector: a string becomes `shell` and the string.
 ///
 /// # Errors

@@ -88,7 +88,7 @@ pub fn class() -> Class {
 
 fn step_options() -> Vec<Param> {
     vec![
-        option("env", Type::Map, "Variables for this step alone."),
+        option("env", Type::Map, "Variables for this step alone; false removes one."),
         option("workdir", Type::String, "Working folder for this step alone."),
         option("user", Type::String, "`USER[:GROUP]` for this step alone."),
         option("network", Type::OneOf(&["none", "host"]), "`host` (default) or `none`."),
@@ -183,12 +183,16 @@ fn settings() -> Vec<Function> {
         .errors(&["invalid_argument"])
     };
     vec![
-        setting("env", "Sets variables; false removes one.", |call| Ok(Setting::Env(changes(&call.arg(0))?)))
-            .param("vars", Type::Table, "Names and values.")
-            .example("s = s:env{LANG=\"C.UTF-8\"}"),
-        setting("label", "Sets labels; false removes one.", |call| Ok(Setting::Label(changes(&call.arg(0))?)))
-            .param("labels", Type::Table, "Names and values.")
-            .example("s = s:label{version=\"1.0\"}"),
+        setting("env", "Sets variables; false removes one.", |call| {
+            Ok(Setting::Env(args::changes(&call.arg(0)).map_err(|e| call.named(e))?))
+        })
+        .param("vars", Type::Table, "Names and values.")
+        .example("s = s:env{LANG=\"C.UTF-8\"}"),
+        setting("label", "Sets labels; false removes one.", |call| {
+            Ok(Setting::Label(args::changes(&call.arg(0)).map_err(|e| call.named(e))?))
+        })
+        .param("labels", Type::Table, "Names and values.")
+        .example("s = s:label{version=\"1.0\"}"),
         setting("workdir", "Changes the working folder.", |call| Ok(Setting::Workdir(call.string(0)?)))
             .param("path", Type::String, "A relative one continues the one before.")
             .example("s = s:workdir \"/src\""),
@@ -203,19 +207,23 @@ fn settings() -> Vec<Function> {
         })
         .param("cmd", Type::AnyOf(&[Type::Command, Type::Boolean]), "A line for the shell, or a vector.")
         .example("s = s:entrypoint{\"/app\"}"),
-        setting("expose", "Names ports.", |call| Ok(Setting::Expose(one_or_more(&call.arg(0))?)))
-            .param("ports", Type::AnyOf(&[Type::String, Type::Integer, Type::List(&Type::String)]), "`80`, `53/udp`.")
-            .example("s = s:expose \"80\""),
-        setting("volume", "Names paths that hold data.", |call| Ok(Setting::Volume(one_or_more(&call.arg(0))?)))
-            .param("paths", STRINGS, "Absolute paths.")
-            .example("s = s:volume \"/data\""),
+        setting("expose", "Names ports.", |call| {
+            Ok(Setting::Expose(one_or_more(&call.arg(0)).map_err(|e| call.named(e))?))
+        })
+        .param("ports", Type::AnyOf(&[Type::String, Type::Integer, Type::List(&Type::String)]), "`80`, `53/udp`.")
+        .example("s = s:expose \"80\""),
+        setting("volume", "Names paths that hold data.", |call| {
+            Ok(Setting::Volume(one_or_more(&call.arg(0)).map_err(|e| call.named(e))?))
+        })
+        .param("paths", STRINGS, "Absolute paths.")
+        .example("s = s:volume \"/data\""),
         setting("stop_signal", "Sets the signal that asks a container to stop.", |call| {
             Ok(Setting::StopSignal(call.string(0)?))
         })
         .param("signal", Type::String, "`SIGINT`.")
         .example("s = s:stop_signal \"SIGINT\""),
         setting("shell_form", "Sets the shell for commands that are one line.", |call| {
-            Ok(Setting::Shell(call.strings(0)?))
+            Ok(Setting::Shell(call.command(0, &[])?))
         })
         .param("argv", Type::List(&Type::String), "Such as `{\"/bin/bash\", \"-c\"}`.")
         .example("s = s:shell_form{\"/bin/bash\", \"-ec\"}"),
@@ -279,7 +287,8 @@ fn entries(lua: &Lua, list: Vec<FileEntry>) -> mlua::Result<mlua::Table> {
 
 /// A failed step's error leads back to the state it failed in.
 fn with_state(error: Error, before: &State) -> Failed {
-    if error.kind() != Kind::Exit {
+    // It ran, could not be executed, or took too long; anything else is no failure of the step.
+    if error.exit().is_none() && error.kind() != Kind::Timeout {
         return error.into();
     }
     let before = before.clone();
@@ -287,12 +296,14 @@ fn with_state(error: Error, before: &State) -> Failed {
 }
 
 fn step_command(call: &Call) -> Result<crate::engine::container::options::Command> {
-    command(&call.arg(0))?.ok_or_else(|| Error::invalid(format!("{}: argument 1 is missing", call.name())))
+    command(&call.arg(0))
+        .map_err(|e| call.named(e))?
+        .ok_or_else(|| Error::invalid(format!("{}: argument 1 is missing", call.name())))
 }
 
 fn read_step(opts: &Options) -> Result<StepOptions> {
     Ok(StepOptions {
-        env: opts.map("env")?.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+        env: opts.changes("env")?,
         workdir: opts.string("workdir")?,
         user: opts.string("user")?,
         network: network(opts)?,
@@ -325,7 +336,8 @@ fn from(call: &Call) -> Result<Outcome> {
 }
 
 fn copy(call: &Call) -> Result<Outcome> {
-    let (state_, sources, target, opts) = (this(call)?, one_or_more(&call.arg(0))?, call.string(1)?, call.options());
+    let (state_, sources, target, opts) =
+        (this(call)?, one_or_more(&call.arg(0)).map_err(|e| call.named(e))?, call.string(1)?, call.options());
     let options = CopyOptions {
         exclude: opts.strings("exclude")?,
         owner: opts.string("chown")?,
@@ -364,7 +376,7 @@ fn commit(call: &Call) -> Result<Outcome> {
     let state_ = this(call)?;
     let names = match call.arg(0) {
         Value::Nil => Vec::new(),
-        value => one_or_more(&value)?,
+        value => one_or_more(&value).map_err(|e| call.named(e))?,
     };
     let names = names.iter().map(|name| name.parse()).collect::<Result<Vec<Reference>>>()?;
     let opts = call.options();
@@ -385,34 +397,23 @@ fn vector(call: &Call, index: usize) -> Result<Option<Vec<String>>> {
     match call.arg(index) {
         Value::Boolean(false) => Ok(None),
         Value::Boolean(true) => Err(Error::invalid(format!("{}: true is no command", call.name()))),
+        // As `CMD []` of a Dockerfile.
+        Value::Table(table) if table.is_empty() => Ok(None),
         value => {
             let config = &call.this::<StateHandle>()?.0.config().config.clone();
             let shell = crate::engine::container::spec::shell(config);
             let shell: Vec<&str> = shell.iter().map(String::as_str).collect();
-            args::command(&value, &shell).map(Some)
+            args::command(&value, &shell).map(Some).map_err(|e| call.named(e))
         }
     }
 }
 
-/// Names with values, where `false` means 'none'.
-fn changes(value: &Value) -> Result<Vec<(String, Option<String>)>> {
-    let Value::Table(table) = value else { return Err(Error::invalid("expected a table of names and values")) };
-    let mut list = Vec::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (name, value) = pair?;
-        let value = match value {
-            Value::Boolean(false) => None,
-            value => Some(args::text(&value)?),
-        };
-        list.push((args::text(&name)?, value));
-    }
-    list.sort();
-    Ok(list)
-}
-
 /// An octal mode as text, or a number as it is.
 fn mode(value: &Value) -> Result<Option<u32>> {
-    let bad = || Error::invalid("a mode is octal digits, such as \"0755\"");
+    let bad = || {
+        let shown = args::text(value).unwrap_or_default();
+        Error::invalid(format!("invalid mode '{shown}'")).with_hint("write octal digits in a string, such as \"0755\"")
+    };
     match value {
         Value::Nil => Ok(None),
         Value::Integer(number) => u32::try_from(*number).ok().filter(|mode| *mode <= 0o7777).map(Some).ok_or_else(bad),

@@ -175,7 +175,8 @@ impl<'a> Call<'a> {
         })))
     }
 
-    fn named(&self, error: Error) -> Error {
+    /// The error with this function's name in front.
+    pub fn named(&self, error: Error) -> Error {
         let named = Error::new(error.kind(), format!("{}: {}", self.name(), error.message()));
         match error.hint() {
             Some(hint) => named.with_hint(hint),

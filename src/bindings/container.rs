@@ -47,7 +47,7 @@ pub fn rows() -> Vec<Function> {
 fn process_options() -> Vec<Param> {
     vec![
         option("entrypoint", Type::Command, "Replaces the image's entry point; `{}` takes it away."),
-        option("env", Type::Map, "Variables; they win over the image's."),
+        option("env", Type::Map, "Variables; they win over the image's; false removes one."),
         option("workdir", Type::String, "Working folder; made if it is missing."),
         option("user", Type::String, "`USER[:GROUP]`, names of the image or numbers."),
         option("hostname", Type::String, "Host name. Default: the short id."),
@@ -90,7 +90,7 @@ fn isolation_options() -> Vec<Param> {
 
 fn run(call: &Call) -> Result<Outcome> {
     let target = target(&call.arg(0))?;
-    let command = command(&call.arg(1))?;
+    let command = command(&call.arg(1)).map_err(|e| call.named(e))?;
     let opts = call.options();
     let options = read(&opts)?;
     let pull = match opts.string("pull")?.as_deref() {
@@ -130,8 +130,8 @@ pub fn command(value: &Value) -> Result<Option<Command>> {
 
 fn read(opts: &LuaOptions) -> Result<Options> {
     let mut options = Options {
-        entrypoint: opts.command("entrypoint", &[])?,
-        env: opts.map("env")?.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+        entrypoint: entrypoint(opts)?,
+        env: opts.changes("env")?,
         workdir: opts.string("workdir")?,
         user: opts.string("user")?,
         hostname: opts.string("hostname")?,
@@ -158,10 +158,18 @@ fn read(opts: &LuaOptions) -> Result<Options> {
         options.mounts.push(Mount::tmpfs(&text)?);
     }
     options.limits.memory_bytes = opts.size("memory")?;
-    options.limits.cpus = opts.value("cpus").as_number();
+    options.limits.cpus = opts.number("cpus");
     options.limits.cpu_shares = opts.integer("cpu_shares").map(|number| number.max(0) as u64);
     options.limits.pids = opts.integer("pids_limit").filter(|number| *number > 0).map(|number| number as u64);
     Ok(options)
+}
+
+/// The entry point; an empty vector takes the image's away.
+fn entrypoint(opts: &LuaOptions) -> Result<Option<Vec<String>>> {
+    match opts.value("entrypoint") {
+        Value::Table(table) if table.is_empty() => Ok(Some(Vec::new())),
+        _ => opts.command("entrypoint", &[]),
+    }
 }
 
 fn input(opts: &LuaOptions) -> Result<Input> {

@@ -6,8 +6,9 @@ use mlua::{Lua, Value};
 
 use super::api::{Function, Type};
 use super::call::{Call, Outcome};
-use super::{args, docs, install, opts};
+use super::{args, docs, install};
 use crate::engine::error::{Error, OsContext, Result};
+use crate::engine::suggest::suggest;
 use crate::runtime::api;
 
 /// The functions.
@@ -52,6 +53,6 @@ pub fn text(lua: &Lua, what: &Value) -> Result<String> {
     docs::help(&rows, &name).ok_or_else(|| {
         let error = Error::not_found(format!("no help for '{name}'"));
         let names = docs::names(&rows);
-        opts::suggest(error, &name, names.iter().map(String::as_str))
+        suggest(error, &name, names.iter().map(String::as_str))
     })
 }

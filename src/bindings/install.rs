@@ -8,9 +8,9 @@ use super::api::{Function, Module};
 use super::call::{Call, Outcome, Work};
 use super::class::{Class, Metatable};
 use super::error::{Failed, pair};
-use super::opts::suggest;
 use super::{args, classes, globals, modules};
 use crate::engine::error::{Error, Result};
+use crate::engine::suggest::suggest;
 use crate::runtime::{branches, panics};
 
 /// The whole API as rows, kept in the Lua state: help, completion and suggestions read it.

@@ -7,6 +7,7 @@ use mlua::{Table, Value};
 use super::api::Param;
 use super::args;
 use crate::engine::error::{Error, Result};
+use crate::engine::suggest::suggest;
 
 /// The option table of a call. Keys and types were checked against the row.
 pub struct Options {
@@ -98,6 +99,23 @@ impl Options {
         Ok(self.read(key, map)?.unwrap_or_default())
     }
 
+    /// A number, whole or not.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        match self.value(key) {
+            Value::Integer(number) => Some(number as f64),
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Names and their values as [`args::changes`] reads them. Empty when not given.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn changes(&self, key: &str) -> Result<Vec<(String, Option<String>)>> {
+        Ok(self.read(key, args::changes)?.unwrap_or_default())
+    }
+
     fn read<T>(&self, key: &str, read: impl FnOnce(&Value) -> Result<T>) -> Result<Option<T>> {
         let value = self.value(key);
         if value.is_nil() {
@@ -132,22 +150,6 @@ fn map(value: &Value) -> Result<Vec<(String, String)>> {
     }
     list.sort();
     Ok(list)
-}
-
-/// The candidate nearest to `name`, when one is near enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
-    let (distance, candidate) = scored.min()?;
-    // A third of the letters may be wrong, at least one.
-    (distance <= (name.chars().count() / 3).max(1)).then_some(candidate)
-}
-
-/// Adds `did you mean 'x'?`, when there is an x.
-pub fn suggest<'a>(error: Error, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Error {
-    match nearest(name, candidates) {
-        Some(near) => error.with_hint(format!("did you mean '{near}'?")),
-        None => error,
-    }
 }
 
 /// Checks keys and types of an option table.

@@ -20,6 +20,7 @@ pub mod reference;
 pub mod registry;
 pub mod rootfs;
 pub mod store;
+pub mod suggest;
 pub mod sys;
 
 use std::collections::HashSet;

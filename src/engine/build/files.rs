@@ -121,7 +121,7 @@ impl State {
         let lowers = self.ready_lowers(engine)?;
         let (real, found) = View::new(&lowers).resolve_link(&target)?;
         if found.is_none() {
-            return Err(Error::not_found(format!("{} does not exist", target.display())));
+            return Err(Error::not_found(format!("'{}' does not exist", target.display())));
         }
         if real == Path::new("/") {
             return Err(Error::invalid("cannot remove /"));

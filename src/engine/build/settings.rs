@@ -1,7 +1,11 @@
 //! Steps that change a state's configuration and nothing else: they cost nothing and need no cache.
 
+use nix::sys::signal::Signal;
+
+use super::super::container::user;
 use super::super::error::{Error, Result};
 use super::super::image::config::{Empty, RunConfig};
+use super::super::suggest::suggest;
 use super::State;
 
 /// One change of a configuration.
@@ -60,6 +64,7 @@ fn apply(config: &mut RunConfig, setting: &Setting) -> Result<String> {
             format!("WORKDIR {}", config.working_dir)
         }
         Setting::User(user) => {
+            user::check(user)?;
             config.user = user.clone();
             format!("USER {user}")
         }
@@ -97,6 +102,7 @@ fn apply(config: &mut RunConfig, setting: &Setting) -> Result<String> {
             format!("VOLUME {}", json(list))
         }
         Setting::StopSignal(signal) => {
+            check_signal(signal)?;
             config.stop_signal = Some(signal.clone());
             format!("STOPSIGNAL {signal}")
         }
@@ -148,6 +154,21 @@ pub fn join_workdir(current: &str, dir: &str) -> Result<String> {
         }
     }
     Ok(format!("/{}", parts.join("/")))
+}
+
+/// `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.
+fn check_signal(text: &str) -> Result<()> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let is_number = name.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
+    let is_real_time = ["RTMIN", "RTMIN+", "RTMAX", "RTMAX-"].iter().any(|prefix| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.parse::<u8>().is_ok_and(|n| n <= 30))
+    });
+    let mut known = Signal::iterator().map(Signal::as_str);
+    if is_number || is_real_time || known.any(|known| known.trim_start_matches("SIG") == name) {
+        return Ok(());
+    }
+    Err(suggest(Error::invalid(format!("unknown signal '{text}'")), text, Signal::iterator().map(Signal::as_str)))
 }
 
 fn parse_port(text: &str) -> Result<String> {

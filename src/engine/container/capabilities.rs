@@ -9,6 +9,7 @@ use oci_spec::runtime::{Capability, LinuxCapabilities};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::super::error::{Error, OsContext, Result};
+use super::super::suggest::nearest;
 
 /// What a container's root may do unless told otherwise.
 pub const DEFAULT: [Capability; 14] = [
@@ -102,8 +103,15 @@ pub fn resolve(privileged: bool, add: &[String], drop: &[String]) -> Result<Hash
 fn parse(name: &str) -> Result<Capability> {
     let upper = name.to_uppercase();
     let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-    serde_json::from_value(serde_json::Value::String(full))
-        .map_err(|_| Error::invalid(format!("unknown capability '{name}'")))
+    serde_json::from_value(serde_json::Value::String(full.clone())).map_err(|_| {
+        let name_of = |known: &Capability| serde_json::to_value(known).ok()?.as_str().map(String::from);
+        let names: Vec<String> = ALL.iter().filter_map(name_of).collect();
+        let error = Error::invalid(format!("unknown capability '{name}'"));
+        match nearest(&full, names.iter().map(String::as_str)) {
+            Some(near) => error.with_hint(format!("did you mean '{}'?", near.trim_start_matches("CAP_"))),
+            None => error,
+        }
+    })
 }
 
 /// The sets of a process as kernel bits.

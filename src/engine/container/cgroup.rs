@@ -14,6 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, Kind, OsContext, Result};
 
+/// Below this not even a static program starts.
+const LEAST_MEMORY_BYTES: u64 = 1 << 20;
+/// The kernel's least quota is 1 ms of a period of 100.
+const LEAST_CPUS: f64 = 0.01;
+
 /// What to limit. Sizes in bytes, `None` for no limit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -28,6 +33,21 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Refuses limits under which nothing could run.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        if let Some(bytes) = self.memory_bytes.filter(|bytes| *bytes < LEAST_MEMORY_BYTES) {
+            return Err(Error::invalid(format!("memory limit of {bytes} bytes is too small: the least is 1m")));
+        }
+        // Not `cpus <= 0.0`: a NaN is no number of processors either.
+        if let Some(cpus) = self.cpus.filter(|cpus| !cpus.is_finite() || *cpus < LEAST_CPUS) {
+            return Err(Error::invalid(format!("cpus must be at least {LEAST_CPUS}, got {cpus}")));
+        }
+        Ok(())
+    }
+
     /// True when nothing is limited.
     pub fn is_empty(&self) -> bool {
         *self == Limits::default()

@@ -52,6 +52,7 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     }
     rustix::process::setsid().os(|| "setsid")?;
     set_host_name(spec)?;
+    start_loopback(spec)?;
     let mut root = mount_root(&start.request, start.rootfs)?;
     let slave = mount_all(&mut root, &start.request, control)?;
     let seccomp = &start.seccomp;
@@ -91,6 +92,18 @@ fn set_host_name(spec: &Spec) -> Result<()> {
             rustix::system::sethostname(name.as_bytes()).os(|| format!("set host name {name}"))
         }
         _ => Ok(()),
+    }
+}
+
+/// A network namespace begins with its loopback interface down.
+fn start_loopback(spec: &Spec) -> Result<()> {
+    if !has_namespace(spec, LinuxNamespaceType::Network) {
+        return Ok(());
+    }
+    match sys::interface::loopback_up() {
+        // A root without CAP_NET_ADMIN has containers without loopback rather than none.
+        Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(()),
+        other => other.map_err(|e| from_io(e, "switch the loopback interface on")),
     }
 }
 
@@ -267,6 +280,8 @@ fn drop_privileges(process: &Process, seccomp: &[u8]) -> Result<()> {
     Ok(())
 }
 
+const NO_SHELL: &str = "without a shell in the image, give the command as a list: {\"/program\", \"argument\"}";
+
 /// Executes the program: a name with a slash as it is, else the first match in the container's own PATH.
 fn execute(process: &Process) -> Result<Infallible> {
     let text = |text: &str| CString::new(text).map_err(|_| Error::invalid("an argument holds a NUL"));
@@ -292,7 +307,13 @@ fn execute(process: &Process) -> Result<Infallible> {
             other => seen = other,
         }
     }
-    Err(exec_error(name, &candidates, seen))
+    let is_line = argv.len() == 3 && argv[1].as_bytes() == b"-c";
+    let error = exec_error(name, &candidates, seen);
+    // A line for a shell that is not there: the commonest surprise with images made from nothing.
+    if is_line && error.kind() == Kind::NotFound && name.ends_with("sh") {
+        return Err(error.with_hint(NO_SHELL));
+    }
+    Err(error)
 }
 
 fn exec_error(name: &str, candidates: &[String], errno: i32) -> Error {

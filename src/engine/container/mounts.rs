@@ -55,7 +55,10 @@ impl Options {
             match word.as_str() {
                 _ if bit != 0 => {}
                 "rbind" => options.recursive = true,
-                "rw" | "bind" | "suid" | "dev" | "exec" | "relatime" => {}
+                "exec" => options.attributes &= !libc::MOUNT_ATTR_NOEXEC,
+                "suid" => options.attributes &= !libc::MOUNT_ATTR_NOSUID,
+                "dev" => options.attributes &= !libc::MOUNT_ATTR_NODEV,
+                "rw" | "bind" | "relatime" => {}
                 "private" | "rprivate" => options.propagation = libc::MS_PRIVATE,
                 "slave" | "rslave" => options.propagation = libc::MS_SLAVE,
                 "shared" | "rshared" => options.propagation = libc::MS_SHARED,
@@ -108,7 +111,13 @@ impl Root {
         if options.recursive {
             flags |= OpenTreeFlags::AT_RECURSIVE;
         }
-        let tree = open_tree(rustix::fs::CWD, source, flags).os(|| format!("mount source {}", source.display()))?;
+        let tree = match open_tree(rustix::fs::CWD, source, flags) {
+            Err(Errno::NOENT) => {
+                let message = format!("cannot mount '{}': no such file or folder on the host", source.display());
+                return Err(Error::not_found(message).with_hint("make it first: fs.mkdir(path)"));
+            }
+            other => other.os(|| format!("mount source {}", source.display()))?,
+        };
         let propagation = if options.propagation == 0 { libc::MS_PRIVATE } else { options.propagation };
         sys::mount::set_attributes(&tree, options.recursive, options.attributes, 0, propagation)
             .os(|| format!("set options of mount {}", target.display()))?;
@@ -293,6 +302,8 @@ impl Root {
 /// A new detached file system.
 fn make(kind: &str, options: &Options) -> Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).os(|| format!("open file system {kind}"))?;
+    // What mount tables show.
+    fsconfig_set_string(&context, "source", kind).os(|| format!("name file system {kind}"))?;
     for (key, value) in &options.data {
         match value {
             Some(value) => fsconfig_set_string(&context, key.as_str(), value.as_str()),

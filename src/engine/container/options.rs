@@ -1,11 +1,13 @@
 //! What a caller can ask of a container, read once from Lua or the command line.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::error::{Error, Result};
+use super::super::suggest::suggest;
 use super::cgroup::Limits;
 
 /// A command: one line for the image's shell, or an argument vector.
@@ -49,6 +51,10 @@ pub enum Input {
     /// These bytes.
     Bytes(Vec<u8>),
 }
+
+/// What a tmpfs can be told, besides `rw` and `ro`.
+const TMPFS: [&str; 12] =
+    ["size", "mode", "uid", "gid", "nr_blocks", "nr_inodes", "exec", "noexec", "suid", "nosuid", "dev", "nodev"];
 
 /// A folder or file of the host, or memory, seen in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +105,11 @@ impl Mount {
     pub fn tmpfs(text: &str) -> Result<Mount> {
         let (target, options) = text.split_once(':').unwrap_or((text, ""));
         let words = options.split(',').filter(|word| !word.is_empty() && *word != "rw" && *word != "ro");
+        if let Some(unknown) = words.clone().find(|word| !TMPFS.contains(&word.split('=').next().unwrap_or_default())) {
+            let name = unknown.split('=').next().unwrap_or_default();
+            let error = Error::invalid(format!("invalid tmpfs '{text}': unknown option '{name}'"));
+            return Err(suggest(error, name, TMPFS));
+        }
         let mount = Mount {
             source: None,
             target: target.into(),
@@ -118,7 +129,13 @@ impl Mount {
         if !self.target.is_absolute() {
             return Err(Error::invalid(format!("mount target '{target}' must be an absolute path")));
         }
-        if self.target.components().count() < 2 {
+        // What is left of it when `..` is followed, as it is in a root without links.
+        let depth = self.target.components().fold(0u32, |depth, part| match part {
+            Component::Normal(_) => depth + 1,
+            Component::ParentDir => depth.saturating_sub(1),
+            _ => depth,
+        });
+        if depth == 0 {
             return Err(Error::invalid("a mount cannot replace the container's '/'"));
         }
         Ok(())
@@ -198,6 +215,41 @@ pub struct Options {
     pub dns: Vec<String>,
     /// Kill it after this long.
     pub timeout: Option<Duration>,
+}
+
+/// Refuses what a host name cannot be: the kernel takes 64 bytes, `/etc/hosts` no white space.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn check_hostname(name: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+        let message = format!("invalid host name '{}'", name.escape_debug());
+        return Err(Error::invalid(message).with_hint("use letters, digits, '-', '.' and '_', at most 64"));
+    }
+    Ok(())
+}
+
+impl Options {
+    /// Refuses values that could not be meant, before anything is started.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        self.hostname.as_deref().map_or(Ok(()), check_hostname)?;
+        for (name, address) in &self.hosts {
+            check_hostname(name)?;
+            if address.parse::<IpAddr>().is_err() {
+                let message = format!("invalid address '{}' for host '{name}'", address.escape_debug());
+                return Err(Error::invalid(message).with_hint("write it as NAME = \"192.0.2.1\""));
+            }
+        }
+        if let Some(server) = self.dns.iter().find(|server| server.parse::<IpAddr>().is_err()) {
+            let message = format!("invalid name server '{}': expected an IP address", server.escape_debug());
+            return Err(Error::invalid(message));
+        }
+        self.limits.check()
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ impl Engine {
         sink: &mut OutputSink<'_>,
     ) -> Result<Ending> {
         self.cancel().check()?;
+        options.check()?;
         let identity = self.identity(base, options.user.as_deref())?;
         let rootfs = self.prepare_rootfs(area, base)?;
         let id = area.path().file_name().and_then(|name| name.to_str()).unwrap_or_default().to_string();

@@ -14,6 +14,7 @@ use oci_spec::runtime::{
 
 use super::super::error::{Error, Kind, Result};
 use super::super::image::config::RunConfig;
+use super::super::suggest::suggest;
 use super::options::{Command, Network, Options};
 use super::user::Identity;
 use super::{capabilities, cgroup};
@@ -23,6 +24,26 @@ pub const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/ran
 
 /// Where programs are looked for when nobody says.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What [`PosixRlimitType`] knows, in the words of options.
+const ULIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
 
 const DEFAULT_SHM_BYTES: u64 = 64 << 20;
 
@@ -197,8 +218,8 @@ fn rlimits(options: &Options) -> Result<Vec<PosixRlimit>> {
     let mut list = Vec::new();
     for limit in &options.ulimits {
         let name = serde_json::Value::String(format!("RLIMIT_{}", limit.name.to_uppercase()));
-        let kind: PosixRlimitType =
-            serde_json::from_value(name).map_err(|_| Error::invalid(format!("unknown ulimit '{}'", limit.name)))?;
+        let kind: PosixRlimitType = serde_json::from_value(name)
+            .map_err(|_| suggest(Error::invalid(format!("unknown ulimit '{}'", limit.name)), &limit.name, ULIMITS))?;
         if limit.soft > limit.hard {
             let message = format!("ulimit '{}': the soft limit {} is above the hard one", limit.name, limit.soft);
             return Err(Error::invalid(message));

@@ -71,6 +71,17 @@ pub fn look_up(user: &str, passwd: &str, group: &str) -> Result<Identity> {
     Ok(Identity { uid, gid, groups, home: if home.is_empty() { "/".into() } else { home.into() } })
 }
 
+/// Refuses what no user could be, without looking anybody up.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn check(user: &str) -> Result<()> {
+    match look_up(user, "", "") {
+        Err(e) if e.kind() == Kind::InvalidArgument => Err(e),
+        _ => Ok(()),
+    }
+}
+
 struct Entry<'a> {
     name: &'a str,
     uid: u32,

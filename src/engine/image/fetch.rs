@@ -112,7 +112,8 @@ struct Bringing<'a> {
 impl Bringing<'_> {
     fn run(&self) -> Result<()> {
         let (store, blob, id) = (&self.engine.store, self.layer.blob, self.layer.diff_id.hex());
-        let task = Task::start(&self.engine.config.progress, "pull", blob.digest.short(), Some(blob.size));
+        let what = if self.from.is_some() { "pull" } else { "unpack" };
+        let task = Task::start(&self.engine.config.progress, what, blob.digest.short(), Some(blob.size));
         let _blob = store.lock_object(&format!("blob-{}", blob.digest.hex()), self.cancel)?;
         let _layer = store.lock_object(&format!("layer-{id}"), self.cancel)?;
         let have_blob = store.blob_size(&blob.digest) == Some(blob.size);

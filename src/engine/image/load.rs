@@ -163,7 +163,9 @@ impl Engine {
     }
 
     fn keep_blob(&self, name: &str, source: &mut dyn Read, expected: Option<(Digest, u64)>) -> Result<Content> {
-        let task = progress::Task::start(&self.config.progress, "load", name, expected.map(|(_, size)| size));
+        // A blob's own name is its digest, which progress shows short as everywhere.
+        let shown = name.strip_prefix("blobs/sha256/").and_then(|hex| hex.get(..12)).unwrap_or(name);
+        let task = progress::Task::start(&self.config.progress, "load", shown, expected.map(|(_, size)| size));
         let mut writer = self.store.blob_writer()?;
         let mut buffer = vec![0u8; 256 << 10];
         loop {

@@ -122,7 +122,7 @@ impl<'a> View<'a> {
     pub fn list(&self, path: &Path) -> Result<BTreeMap<OsString, Found>> {
         let found = self.must_find(path)?;
         if !found.meta.is_dir() {
-            return Err(Error::invalid(format!("{} is not a folder", path.display())));
+            return Err(Error::invalid(format!("'{}' is not a folder", path.display())));
         }
         let mut list = BTreeMap::new();
         for part in &found.parts {
@@ -146,7 +146,7 @@ impl<'a> View<'a> {
     pub fn open(&self, path: &Path) -> Result<File> {
         let found = self.must_find(path)?;
         if !found.meta.is_file() {
-            return Err(Error::invalid(format!("{} is not a regular file", path.display())));
+            return Err(Error::invalid(format!("'{}' is not a regular file", path.display())));
         }
         let open =
             fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&found.path);
@@ -175,7 +175,7 @@ impl<'a> View<'a> {
     }
 
     fn must_find(&self, path: &Path) -> Result<Found> {
-        self.find(path)?.ok_or_else(|| Error::not_found(format!("{} does not exist", path.display())))
+        self.find(path)?.ok_or_else(|| Error::not_found(format!("'{}' does not exist", path.display())))
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         let (real, found) = view.resolve(Path::new("up/../up/new/./x")).unwrap();
         assert!(real == Path::new("/etc/new/x") && found.is_none());
         assert!(read("/loop").unwrap_err().message().starts_with("too many symbolic links"));
-        assert_eq!(read("/etc").unwrap_err().message(), "/etc is not a regular file");
+        assert_eq!(read("/etc").unwrap_err().message(), "'/etc' is not a regular file");
         let names: Vec<_> = view.list(Path::new("/etc")).unwrap().into_keys().collect();
         assert_eq!(names, ["base", "both"]);
         assert!(view.find_link(Path::new("/loop")).unwrap().unwrap().meta.is_symlink());

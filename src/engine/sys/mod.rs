@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod fd;
+pub mod interface;
 pub mod mount;
 pub mod process;
 pub mod resolver;

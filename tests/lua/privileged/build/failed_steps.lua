@@ -1,0 +1,35 @@
+-- A failed step's error tells what failed and leads back to the state it failed in; nothing of it is kept.
+local check = require "check"
+local s = build.from(check.busybox()):write("/in", "input")
+local line = "echo to-out; echo to-err >&2; echo x > /made; exit 3"
+local e = check.fails("exit", "command exited with code 3: " .. line, nil, s.run, s, line)
+check.same({ e.exit_code, e.op, e.state == s, e.state:read "/in", e.state:exists "/made" }, { 3, "State:run", true, "input", false })
+check.same(e.stderr, "to-out\nto-err\n")
+check.same(s:exists "/made", false)
+local o = check.fails("exit", "command exited with code 4: exit 4", nil, s.out, s, "exit 4")
+check.same({ o.exit_code, o.state == s }, { 4, true })
+local n = check.fails("not_found", "command not found: nope: not found in the image's PATH", nil, s.run, s, { "nope", "x" })
+check.same({ n.exit_code, n.state == s }, { 127, true })
+check.fails("exit", "command exited with code 1: /bin/sh -c false x", nil, s.run, s, { "/bin/sh", "-c", "false", "x" })
+check.same(check.fails("not_found", "command not found: /bin/sh: no such file in the image", "without a shell in the image, give the command as a list: {\"/program\", \"argument\"}",
+  function() build.scratch():write("/x", "y"):run "echo" end).exit_code, 127)
+check.fails("timeout", "still running after 100ms", nil, s.run, s, "sleep 60", { timeout = "100ms" })
+check.fails("invalid_argument", "State:run: unknown option 'evn'", "did you mean 'env'?", s.run, s, "true", { evn = {} })
+check.fails("invalid_argument", "State:run: argument vector has no element 1 (nil)", "a variable in the list is probably misspelt or not set", s.run, s, { nil, "x" })
+-- a step's own options do not stay
+local t = s:run("echo $A $(pwd) $(id -un) > /o", { env = { A = "a" }, workdir = "/tmp", user = "root" })
+check.same({ t:read "/o", t:out "echo [$A] $(pwd)" }, { "a /tmp root\n", "[] /" })
+-- a failed step runs again
+local dir <close> = fs.tempdir()
+check.same(pcall(s.run, s, "test -e /in && false"), false)
+local again = check.moonshell("--progress", "plain", "-e", ([[build.from(image.load(host.env.BUSYBOX)[1]):write("/in", "input"):run("test -e /in && false")]]))
+check.same(again.ok, false)
+check.has(again.stderr, "error: command exited with code 1: test -e /in && false\n")
+check.has(again.stderr, "at -e:1\n")
+-- the machine's programs
+check.fails("not_found", "'/no/such' does not exist on this host", nil, build.from_host, { "/no/such" })
+check.fails("invalid_argument", "program 'sh' is not an absolute path", nil, build.from_host, { "sh" })
+check.fails("invalid_argument", "build.from_host needs at least one program", nil, build.from_host, {})
+check.fails("invalid_argument", "'/etc' is not a regular file", nil, build.from_host, { "/etc" })
+fs.write(dir.path .. "/script", "#!/bin/sh -e\necho from a script\n", { mode = tonumber("755", 8) })
+check.same(build.from_host { dir.path .. "/script" }:out { dir.path .. "/script" }, "from a script")

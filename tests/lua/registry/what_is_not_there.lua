@@ -1,0 +1,16 @@
+-- Names that lead nowhere, and registries that do not answer.
+local check = require "check"
+local R = host.env.REGISTRY
+check.fails("not_found", "manifest busybox:nope not found in " .. R, nil, image.pull, R .. "/busybox:nope")
+check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, image.pull, R .. "/no/such")
+check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, container.run, R .. "/no/such", "true")
+check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, build.from, R .. "/no/such")
+-- port 1: nothing listens there
+for _, f in ipairs { image.pull, function(n) container.run(n, "true") end, build.from, registry.tags } do
+  local e = check.fails("network", "cannot reach registry 127.0.0.1:1", nil, f, "127.0.0.1:1/app")
+  check.has(table.concat(e.causes, "\n"):lower(), "refused")
+end
+check.fails("invalid_argument", "invalid image name 'Debian'", "repository names are lower case: 'debian'", image.pull, "Debian")
+check.fails("invalid_argument", "image.pull: option 'platform': invalid platform 'amd64/'", nil, image.pull, R .. "/busybox", { platform = "amd64/" })
+check.fails("not_found", "image " .. R .. "/busybox is for linux/amd64, not linux/s390x", nil, image.pull, R .. "/busybox", { platform = "linux/s390x" })
+check.same(#image.list(), 0)
