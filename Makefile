@@ -9,7 +9,7 @@ build:
 
 test:
 	tests/support/prepare.sh $(CACHE)
-	MOONSHELL_TEST_CACHE=$(CACHE) cargo test --release
+	MOONSHELL_TEST_CACHE=$(CACHE) cargo test
 
 format:
 	cargo fmt --check
@@ -22,4 +22,4 @@ check: format lint test
 
 # Writes the generated files (API reference, editor types, expected output) anew.
 golden:
-	UPDATE=1 cargo test --release --test golden
+	UPDATE=1 cargo test --test golden

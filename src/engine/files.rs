@@ -68,7 +68,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
     let old = fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777);
     let mode = mode.or(old).unwrap_or(0o644);
     let mut file = tempfile::Builder::new().prefix(".moonshell-").tempfile_in(folder).map_err(bare).os(what)?;
-    file.write_all(bytes).os(what)?;
+    file.as_file_mut().write_all(bytes).os(what)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).os(what)?;
     file.persist(path).map_err(|e| e.error).os(what)?;
     Ok(())

@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(complete("mine:"), pair("", "method"));
         assert_eq!(complete("whi"), pair("whi", "while"));
         assert_eq!(complete("image.pull(x, {po"), pair("po", "policy"));
-        assert_eq!(complete("image.pull(x, {policy = 'always', "), pair("", "creds platform policy"));
+        assert_eq!(complete("image.pull(x, {policy = 'always', "), pair("", "creds max_layer_bytes platform policy"));
         assert_eq!(complete("image.list{"), pair("", "name"));
         assert_eq!(complete("img:push{"), pair("", "creds to"));
         assert_eq!(complete("image.get 'deb"), pair("deb", "debian:12"));

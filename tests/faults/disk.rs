@@ -36,7 +36,13 @@ impl Disk {
         Root(self.dir.path().join("state"))
     }
 
-    /// Makes it read-only or writable.
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        let stat = rustix::fs::statvfs(self.dir.path()).unwrap();
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+
+    /// Makes it read-only or writable, or (memory) another size.
     pub fn remount(&self, options: &str) {
         run("mount", &["-o", &format!("remount,{options}"), text(&self.path())]);
     }
@@ -45,7 +51,13 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // `mount -o loop` has the loop device detached with the last use.
-        let _ = std::process::Command::new("umount").arg(self.dir.path()).status();
+        let unmount = |how: &[&str]| {
+            let ended = std::process::Command::new("umount").args(how).arg(self.dir.path()).status();
+            ended.is_ok_and(|status| status.success())
+        };
+        // Whoever still uses it after a failed test is about to be killed.
+        let unmounted = if std::thread::panicking() { unmount(&["-l"]) } else { unmount(&[]) };
+        assert!(unmounted || std::thread::panicking(), "cannot unmount {}", self.dir.path().display());
     }
 }
 
@@ -55,9 +67,9 @@ pub fn format(image: &Path, size: &str, arguments: &[&str]) {
     run("mkfs.ext4", &[&["-q", "-F", "-m", "0"], arguments, &[text(image)]].concat());
 }
 
-/// Copies a file with its holes.
+/// Copies a file with its holes, into a new one: what was there may be in use for a moment yet.
 pub fn copy(from: &Path, to: &Path) {
-    run("cp", &["--sparse=always", text(from), text(to)]);
+    run("cp", &["--sparse=always", "--remove-destination", text(from), text(to)]);
 }
 
 fn text(path: &Path) -> &str {

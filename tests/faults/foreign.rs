@@ -1,9 +1,9 @@
-//! State folders that cannot be used, or only read.
+//! State folders that cannot be used, or only read, or lack what they once had.
 
 use std::fs;
 
 use crate::disk::Disk;
-use crate::root::Root;
+use crate::root::{Root, names};
 use crate::sample::build;
 
 fn refused(root: &Root, code: &str, message: &str) {
@@ -22,7 +22,6 @@ fn a_newer_format_is_refused_and_left_alone() {
     refused(&root, "image.list()", &format!("state folder {} has format 2, this moonshell reads 1", root.0.display()));
     fs::write(root.0.join("format"), "two\n").unwrap();
     refused(&root, "image.list()", &format!("{}/format is not a number", root.0.display()));
-    fs::write(root.0.join("format"), "2\n").unwrap();
     assert!(root.content().keys().eq(before.keys()));
 }
 
@@ -53,5 +52,17 @@ fn a_read_only_store_can_be_read_and_says_so_when_written_to() {
     assert!(ended.err.starts_with(&format!("error: {}", cannot("containers/"))), "{}", ended.err);
     assert!(ended.err.lines().next().unwrap().ends_with(": read-only file system"), "{}", ended.err);
     disk.remount("rw");
+    build().repeat(&root, &[]);
+}
+
+/// The layers of an image that was built here are links to those of its steps.
+#[test]
+fn layers_that_are_gone_are_unpacked_again() {
+    let disk = Disk::memory("size=64m");
+    let root = disk.root();
+    root.ok(&build().code);
+    let steps = names(&root.0.join("layers")).into_iter().filter(|id| id.starts_with("step-"));
+    steps.for_each(|id| fs::remove_dir_all(root.0.join("layers").join(id)).unwrap());
+    assert_eq!(root.ok(&build().look), build().seen);
     build().repeat(&root, &[]);
 }

@@ -81,3 +81,26 @@ fn a_killed_engine_takes_the_container_along() {
 fn all_killed_at_once_leave_nothing() {
     assert_eq!(with_a_container(Run::kill_all).status, 137);
 }
+
+#[test]
+fn a_killed_spawner_is_replaced() {
+    let disk = Disk::memory("size=64m");
+    let root = disk.root();
+    root.ok(&build().code);
+    let shared = tempfile::tempdir().unwrap();
+    let code = format!(
+        r#"
+        container.run("built:1", "echo up; while ! [ -e /shared/go ]; do sleep 0.01; done; echo over",
+            {{volumes={{"{}:/shared"}}}})
+        container.run("built:1", "echo again")
+        "#,
+        shared.path().display()
+    );
+    let run = root.start(&code);
+    run.until_printed("up\n");
+    run.kill_program("moonshell-spawner");
+    std::fs::write(shared.path().join("go"), "").unwrap();
+    let ended = run.end();
+    assert_eq!((ended.status, ended.out.as_str()), (0, "up\nover\nagain\n"), "{}", ended.err);
+    build().repeat(&root, &[]);
+}

@@ -49,7 +49,7 @@ impl Run {
         let adopt = || Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?);
         // SAFETY: between fork and exec the closure makes system calls only.
         #[allow(unsafe_code)]
-        let mut reaper = unsafe { command.pre_exec(adopt) }.spawn().unwrap();
+        let mut reaper = unsafe { command.pre_exec(adopt) }.spawn().expect("bash is missing: run `make test`");
         let mut lines = BufReader::new(reaper.stdout.take().unwrap()).lines();
         let main = lines.next().unwrap().unwrap().parse().unwrap();
         let main = pidfd_open(Pid::from_raw(main).unwrap(), PidfdFlags::empty()).unwrap();
@@ -91,6 +91,17 @@ impl Run {
     /// The processes whose name (as the kernel shows it) is `name`.
     pub fn named(&self, name: &str) -> Vec<Process> {
         self.processes().into_iter().filter(|process| process.name == name).collect()
+    }
+
+    /// Kills the one process that was started as `program`, and waits for its end.
+    pub fn kill_program(&self, program: &str) {
+        let argument = |one: &Process| fs::read(format!("/proc/{}/cmdline", one.pid)).unwrap_or_default();
+        let mut found = self.processes();
+        // A monitor is a copy of the spawner, with a name of its own.
+        found.retain(|one| argument(one).starts_with(program.as_bytes()) && one.name != "moonshell-mon");
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].signal(Signal::KILL);
+        self.wait_for(&found);
     }
 
     /// Kills all, the oldest first, until none is left.

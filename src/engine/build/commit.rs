@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,19 @@ impl State {
     /// # Errors
     /// `not_found` when a layer was pruned meanwhile, `interrupted`, `os`; names are then as they were.
     pub fn commit(&self, engine: &Engine, names: &[Reference], options: &CommitOptions) -> Result<Image> {
+        let mut fresh = Vec::new();
+        let result = self.make_image(engine, names, options, &mut fresh);
+        engine.give_back(result, &fresh)
+    }
+
+    /// `fresh` receives the paths of content that was not here before.
+    fn make_image(
+        &self,
+        engine: &Engine,
+        names: &[Reference],
+        options: &CommitOptions,
+        fresh: &mut Vec<PathBuf>,
+    ) -> Result<Image> {
         let store = engine.store();
         let _in_use = store.shared(engine.cancel())?;
         let task = Task::start(engine.progress(), "commit", self.commit_label(names), None);
@@ -60,7 +73,7 @@ impl State {
                     size: layer.blob.size,
                     media_type: media_type.clone(),
                 },
-                StateLayer::Step(id) => pack(engine, id)?,
+                StateLayer::Step(id) => pack(engine, id, fresh)?,
             });
         }
         let mut config = self.0.config.clone();
@@ -73,7 +86,10 @@ impl State {
             .iter()
             .map(|layer| (Content { digest: layer.digest, size: layer.size }, layer.media_type.as_str()))
             .collect();
+        let id = store.blob_path(&Digest::of(config.to_bytes()?));
+        fresh.extend((!id.exists()).then_some(id));
         let mut image = engine.image_write(&config, &layers)?;
+        fresh.push(store.blob_path(&Content::of(&image.manifest)?.digest));
         for name in names {
             engine.image_tag(&image, name)?;
         }
@@ -92,7 +108,7 @@ impl State {
 }
 
 /// Packs a step's layer, or remembers that it is packed.
-fn pack(engine: &Engine, id: &str) -> Result<Packed> {
+fn pack(engine: &Engine, id: &str, fresh: &mut Vec<PathBuf>) -> Result<Packed> {
     let store = engine.store();
     let epoch = engine.config().source_date_epoch;
     let name = format!("{id}-gzip{GZIP_LEVEL}{}", epoch.map_or(String::new(), |epoch| format!("-{epoch}")));
@@ -110,7 +126,8 @@ fn pack(engine: &Engine, id: &str) -> Result<Packed> {
     }
     let options = PackOptions { clamp_mtime: epoch, ..PackOptions::default() };
     let layer = pack_to_blob(store, &store.layer_fs(id), Compression::Gzip(GZIP_LEVEL), &options, engine.cancel())?;
-    link_layer(store, id, &layer.diff_id)?;
+    fresh.extend([store.blob_path(&layer.digest), path.clone()]);
+    link_layer(store, id, &layer.diff_id, fresh)?;
     let packed = Packed {
         diff_id: layer.diff_id,
         digest: layer.digest,
@@ -135,14 +152,18 @@ fn remembered(store: &Store, path: &Path) -> Result<Option<Packed>> {
 }
 
 /// Lets the folder of a step be found under the diff id of its tar, as the layer of an image is.
-fn link_layer(store: &Store, id: &str, diff_id: &Digest) -> Result<()> {
+fn link_layer(store: &Store, id: &str, diff_id: &Digest, fresh: &mut Vec<PathBuf>) -> Result<()> {
     if store.has_layer(&diff_id.hex()) {
         return Ok(());
     }
     let layers = store.join("layers");
-    match std::os::unix::fs::symlink(id, layers.join(diff_id.hex())) {
+    let link = layers.join(diff_id.hex());
+    match std::os::unix::fs::symlink(id, &link) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.and_then(|()| sync_dir(&layers)).os(|| format!("link layer {diff_id}")),
+        other => {
+            fresh.push(link);
+            other.and_then(|()| sync_dir(&layers)).os(|| format!("link layer {diff_id}"))
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use rustix::pty::OpenptFlags;
 
 use super::super::error::{Error, ExitDetail, Kind, OsContext, Result, from_io};
 use super::super::sys;
+use super::capabilities;
 use super::mounts::Root;
-use super::wire::{Failure, Note, Report, Request};
-use super::{capabilities, monitor};
+use super::wire::{Failure, Note, Report, Request, reads_notes, send, wait_for_go, write_note};
 
 /// What a monitor hands to its child.
 pub struct Start {
@@ -33,7 +33,7 @@ pub struct Start {
 /// Becomes the program. If it cannot, says why on `notes` and ends.
 pub fn run(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd) -> ! {
     let Err(error) = become_program(start, control, notes, go);
-    monitor::write_note(notes, &Note::Failed(Failure::from(&error)));
+    write_note(notes, &Note::Failed(Failure::from(&error)));
     sys::process::exit_now(125)
 }
 
@@ -42,7 +42,7 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("the specification has no process"))?;
     sys::fd::close_on_exec_from(3).map_err(|e| from_io(e, "close descriptors"))?;
     die_with_monitor()?;
-    if !monitor::wait_for_go(go) {
+    if !wait_for_go(go) {
         return Err(Error::interrupted());
     }
     // The monitor has moved this process into its cgroup by now, which becomes the root of what it sees.
@@ -65,8 +65,11 @@ fn become_program(start: Start, control: &OwnedFd, notes: &OwnedFd, go: OwnedFd)
     let cwd = open_cwd(process)?;
     drop(root);
     drop_privileges(process, seccomp)?;
-    // Changing the user has cleared it.
+    // Changing the user has cleared it; whoever lost its monitor meanwhile has not heard of that.
     die_with_monitor()?;
+    if !reads_notes(notes) {
+        return Err(Error::interrupted());
+    }
     rustix::process::fchdir(&cwd).os(|| format!("working folder {}", process.cwd().display()))?;
     drop(cwd);
     rustix::process::umask(rustix::fs::Mode::from(0o022));
@@ -156,7 +159,7 @@ fn open_terminal(root: &Root, control: &OwnedFd) -> Result<OwnedFd> {
     rustix::pty::unlockpt(&master).os(|| "unlock a terminal")?;
     let slave_flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, slave_flags).os(|| "open a terminal")?;
-    monitor::send(control, &Report::Terminal, Some(&master)).map_err(|e| from_io(e, "hand over the terminal"))?;
+    send(control, &Report::Terminal, Some(&master)).map_err(|e| from_io(e, "hand over the terminal"))?;
     Ok(slave)
 }
 
@@ -235,7 +238,7 @@ fn set_limit(limit: &PosixRlimit, notes: &OwnedFd) -> Result<()> {
     let fallback = Rlimit { current: value(soft), maximum: hard };
     rustix::process::setrlimit(kind, fallback).os(|| format!("set limit {name}"))?;
     let message = format!("limit {name} stays at {soft}: this user may not raise it");
-    monitor::write_note(notes, &Note::Warning(message));
+    write_note(notes, &Note::Warning(message));
     Ok(())
 }
 

@@ -5,7 +5,6 @@
 //! container's folder, so nobody sweeps that while anything of the container lives. The overlay is never mounted in
 //! the host's mount namespace: killing everybody leaves no mount behind.
 
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
@@ -15,7 +14,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
 use super::super::sys::process::Side;
-use super::wire::{FD_CONTROL, FD_LOCK, FD_REQUEST, FD_SECCOMP, FD_STDIO, Failure, Note, Order, Report, Request};
+use super::wire::{FD_CONTROL, FD_LOCK, FD_REQUEST, FD_SECCOMP, FD_STDIO, Failure, Note, Order, Report, Request, send};
 use super::{cgroup, init, overlay};
 
 /// The descriptors of one request, by their roles.
@@ -210,29 +209,4 @@ fn reap(pidfd: &OwnedFd) -> Result<Report> {
         (None, Some(signal)) => Report::Exited { code: 128 + signal, signal: Some(signal) },
         (None, None) => Report::Exited { code: 255, signal: None },
     })
-}
-
-/// Sends one report, with a descriptor if the report speaks of one.
-///
-/// # Errors
-/// The system's, when the engine is gone.
-pub fn send(control: &OwnedFd, report: &Report, fd: Option<&OwnedFd>) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec(report)?;
-    let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
-    sys::fd::send(control, &bytes, &fds)
-}
-
-/// Writes one note as a line.
-pub fn write_note(pipe: &OwnedFd, note: &Note) {
-    let Ok(mut line) = serde_json::to_vec(note) else { return };
-    line.push(b'\n');
-    let Ok(copy) = pipe.try_clone() else { return };
-    // The monitor may be gone; then init dies with it and nobody needs the note.
-    let _ = std::fs::File::from(copy).write_all(&line);
-}
-
-/// Waits for the monitor's go-ahead; false when the monitor is gone.
-pub fn wait_for_go(pipe: OwnedFd) -> bool {
-    let mut byte = [0];
-    matches!(std::fs::File::from(pipe).read(&mut byte), Ok(1))
 }

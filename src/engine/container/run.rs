@@ -171,21 +171,37 @@ impl Engine {
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socketpair")?;
         let mut fds = vec![memory.as_fd(), theirs.as_fd(), area.lock_fd(), filter];
-        let spawner = self.spawner()?;
         if options.tty {
-            spawner.request(&fds)?;
+            self.ask_spawner(&fds)?;
             return Ok(Streams::new(control, options.input.clone(), None));
         }
         let pipe = || pipe_with(PipeFlags::CLOEXEC).os(|| "pipe");
         let ((in_read, in_write), (out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?, pipe()?);
         fds.extend([in_read.as_fd(), out_write.as_fd(), err_write.as_fd()]);
-        spawner.request(&fds)?;
+        self.ask_spawner(&fds)?;
         rustix::io::ioctl_fionbio(&in_write, true).os(|| "prepare a pipe")?;
         let mut streams = Streams::new(control, options.input.clone(), Some([in_write, out_read, err_read]));
         if matches!(options.input, Input::Nothing) {
             streams.close_input();
         }
         Ok(streams)
+    }
+
+    /// Passes a request on, to a new spawner if somebody has killed the old one.
+    fn ask_spawner(&self, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let spawner = self.spawner()?;
+        match spawner.request(fds) {
+            Err(error) if matches!(error.errno(), Some(libc::EPIPE | libc::ECONNRESET)) => {
+                let mut slot = self.shared.spawner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                // Another thread may have found out first.
+                if slot.as_ref().is_some_and(|known| std::sync::Arc::ptr_eq(known, &spawner)) {
+                    *slot = None;
+                }
+                drop(slot);
+                self.spawner()?.request(fds)
+            }
+            other => other,
+        }
     }
 
     fn spawner(&self) -> Result<std::sync::Arc<Spawner>> {

@@ -8,12 +8,16 @@
 //! Everything is JSON, one value a message (or a line, on the pipe). The engine and its children are always the same
 //! binary, so the form may change from version to version.
 
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, ExitDetail, Kind};
+use super::super::sys;
 
 /// The order of the descriptors that come with a request.
 pub const FD_REQUEST: usize = 0;
@@ -121,4 +125,35 @@ impl From<Failure> for Error {
         }
         error
     }
+}
+
+/// Sends one report, with a descriptor if the report speaks of one.
+///
+/// # Errors
+/// The system's, when the engine is gone.
+pub fn send(control: &OwnedFd, report: &Report, fd: Option<&OwnedFd>) -> std::io::Result<()> {
+    let bytes = serde_json::to_vec(report)?;
+    let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
+    sys::fd::send(control, &bytes, &fds)
+}
+
+/// Writes one note as a line.
+pub fn write_note(pipe: &OwnedFd, note: &Note) {
+    let Ok(mut line) = serde_json::to_vec(note) else { return };
+    line.push(b'\n');
+    let Ok(copy) = pipe.try_clone() else { return };
+    // The monitor may be gone; then init dies with it and nobody needs the note.
+    let _ = std::fs::File::from(copy).write_all(&line);
+}
+
+/// True while the monitor, the only reader of the notes, lives.
+pub fn reads_notes(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok() && !fds[0].revents().contains(PollFlags::ERR)
+}
+
+/// Waits for the monitor's go-ahead; false when the monitor is gone.
+pub fn wait_for_go(pipe: OwnedFd) -> bool {
+    let mut byte = [0];
+    matches!(std::fs::File::from(pipe).read(&mut byte), Ok(1))
 }

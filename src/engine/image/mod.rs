@@ -6,6 +6,7 @@
 
 pub mod config;
 mod fetch;
+mod give_back;
 mod load;
 mod manifest;
 mod pipe;

@@ -1,9 +1,11 @@
 //! Pull: the manifest, the platform's image, its configuration, its layers, and last of all the name.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use oci_spec::image::Descriptor;
 
+use super::super::digest::Digest;
 use super::super::error::{Error, Result};
 use super::super::reference::Reference;
 use super::super::registry::{Access, Client, Fetched, Patience};
@@ -51,12 +53,16 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `permission`, `network`, `timeout`; `integrity` when anything is not what it should be;
-    /// `unsupported`; `os`; `interrupted`. No name is changed then, and only whole blobs and layers remain.
+    /// `unsupported`; `os`; `interrupted`. No name is changed then, and only whole blobs and layers remain; none if the
+    /// disk was full.
     pub fn image_pull(&self, name: &Reference, options: &PullOptions) -> Result<Image> {
-        self.pull(name, options).map_err(|e| e.with_op("image.pull").with_subject(name.familiar()))
+        let mut fresh = Vec::new();
+        let result = self.pull(name, options, &mut fresh);
+        self.give_back(result, &fresh).map_err(|e| e.with_op("image.pull").with_subject(name.familiar()))
     }
 
-    fn pull(&self, name: &Reference, options: &PullOptions) -> Result<Image> {
+    /// `fresh` receives the paths of content that is not here yet.
+    fn pull(&self, name: &Reference, options: &PullOptions, fresh: &mut Vec<PathBuf>) -> Result<Image> {
         if options.policy != Policy::Always {
             let here = self.image_get(&name.to_string())?;
             let fits = |image: &Image| options.platform.as_ref().is_none_or(|want| want.accepts(&image.platform()));
@@ -79,6 +85,12 @@ impl Engine {
         let config = ImageConfig::parse(&config_bytes)?;
         self.check_platform(name, &config, options)?;
         let layers = layers_of(&found.manifest, &config)?;
+        let digests = [found.manifest.config.digest, Digest::of(&found.bytes)];
+        fresh.extend(digests.iter().map(|digest| self.store.blob_path(digest)));
+        fresh.extend(
+            layers.iter().flat_map(|layer| [self.store.blob_path(&layer.blob.digest), self.layer_path(&layer.diff_id)]),
+        );
+        fresh.retain(|path| !path.exists());
         bring_layers(self, Some((&client, name.repository())), &layers)?;
         self.store.put_blob(&config_bytes)?;
         self.store.put_blob(&found.bytes)?;

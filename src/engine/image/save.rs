@@ -77,8 +77,9 @@ impl Engine {
             return self.image_save(io::BufWriter::new(file), images, format);
         }
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir).os(what)?;
-        self.image_save(io::BufWriter::new(&mut file), images, format)?;
+        let file = tempfile::NamedTempFile::new_in(dir).os(what)?;
+        // Not through the temporary file itself: its errors have no errno.
+        self.image_save(io::BufWriter::new(file.as_file()), images, format)?;
         file.as_file().sync_all().os(what)?;
         file.persist(path).map_err(|e| from_io(e.error, what()))?;
         Ok(())

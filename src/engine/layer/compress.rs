@@ -68,7 +68,8 @@ impl Compression {
             Compression::None => Ok(piece.to_vec()),
             Compression::Gzip(level) => {
                 // No name and no time go into the header.
-                let out = Vec::with_capacity(piece.len() / 2);
+                let level = if level > 0 && is_dense(piece)? { 0 } else { level };
+                let out = Vec::with_capacity(if level == 0 { piece.len() + piece.len() / 64 } else { piece.len() / 2 });
                 let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::new(level));
                 encoder.write_all(piece)?;
                 encoder.finish()
@@ -76,6 +77,21 @@ impl Compression {
             Compression::Zstd(level) => zstd::bulk::compress(piece, level),
         }
     }
+}
+
+/// Whether gzip would find nothing in a piece, as in what is compressed or encrypted already: judged by samples from
+/// all over it, as looking for repetitions in vain takes longer than finding them. zstd gives up early by itself.
+fn is_dense(piece: &[u8]) -> io::Result<bool> {
+    const SAMPLES: usize = 8;
+    const SAMPLE_BYTES: usize = 8 << 10;
+    if piece.len() < 2 * SAMPLES * SAMPLE_BYTES {
+        return Ok(false);
+    }
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    for part in piece.chunks(piece.len().div_ceil(SAMPLES)) {
+        encoder.write_all(&part[..SAMPLE_BYTES.min(part.len())])?;
+    }
+    Ok(encoder.finish()?.len() >= SAMPLES * SAMPLE_BYTES / 100 * 98)
 }
 
 /// A layer that is in the store as a blob.
@@ -206,5 +222,40 @@ impl<W: Write> Write for Pieces<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        };
+        (0..length).map(next).collect()
+    }
+
+    #[test]
+    fn noise_is_stored_and_the_rest_compressed() {
+        let random = noise(GZIP_PIECE);
+        let mut mixed = random.clone();
+        mixed[..GZIP_PIECE / 4].fill(b'a');
+        assert!(is_dense(&random).unwrap());
+        assert!(!is_dense(&mixed).unwrap());
+        assert!(!is_dense(&vec![0; GZIP_PIECE]).unwrap());
+        for piece in [&random, &mixed] {
+            let packed = Compression::Gzip(4).compress(piece).unwrap();
+            assert!(packed.len() < piece.len() + piece.len() / 1000);
+            let mut back = Vec::new();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
+            assert!(back == *piece);
+        }
     }
 }

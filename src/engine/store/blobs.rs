@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, Kind, OsContext, Result};
+use super::temporary::TemporaryFile;
 use super::{Store, sync_dir};
 
 /// Writes one blob; dropped without [`BlobWriter::commit`], nothing remains.
 pub struct BlobWriter {
     dir: PathBuf,
-    file: Hashing<tempfile::NamedTempFile>,
+    file: Hashing<TemporaryFile>,
 }
 
 impl Write for BlobWriter {
@@ -41,7 +42,7 @@ impl BlobWriter {
         let path = self.dir.join(digest.hex());
         let keep = || -> io::Result<()> {
             file.as_file().sync_all()?;
-            file.persist(&path).map_err(|e| e.error)?;
+            file.persist(&path)?;
             sync_dir(&self.dir)
         };
         keep().os(|| format!("keep blob {digest}"))?;

@@ -20,6 +20,7 @@
 pub mod blobs;
 pub mod gc;
 pub mod refs;
+pub mod temporary;
 
 use std::fs::{self, File};
 use std::io;
@@ -32,6 +33,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::cancel::Cancel;
 use super::error::{Error, Kind, OsContext, Result};
+use temporary::TemporaryFile;
 
 const FORMAT: u32 = 1;
 
@@ -166,7 +168,7 @@ impl Store {
         let write = || -> io::Result<()> {
             io::Write::write_all(&mut file, content)?;
             file.as_file().sync_all()?;
-            file.persist(path).map_err(|e| e.error)?;
+            file.persist(path)?;
             sync_dir(dir)
         };
         write().os(|| format!("write {}", path.display()))
@@ -176,7 +178,7 @@ impl Store {
     ///
     /// # Errors
     /// `os`.
-    pub fn temporary_file(&self) -> Result<tempfile::NamedTempFile> {
+    pub fn temporary_file(&self) -> Result<TemporaryFile> {
         let scratch = {
             let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
             match &*slot {
@@ -184,7 +186,7 @@ impl Store {
                 None => slot.insert(Arc::new(self.workspace()?)).clone(),
             }
         };
-        tempfile::NamedTempFile::new_in(scratch.path()).os(|| "create a temporary file")
+        TemporaryFile::new_in(scratch.path())
     }
 
     /// Holds off sweeps of content while something is being added or used.

@@ -7,7 +7,7 @@ local function fails(message, hint, f, ...)
 end
 fails("fs.read: argument 1 'path' must be a string, got nil", nil, fs.read)
 fails("fs.read: argument 1 'path' must be a string, got table", nil, fs.read, {})
-fails("fs.read: takes 1 arguments, got 2", nil, fs.read, "/etc/hosts", 2)
+fails("fs.read: takes 1 argument, got 2", nil, fs.read, "/etc/hosts", 2)
 fails("image.pull: argument 1 'ref' must be a string, got nil", nil, image.pull)
 fails("host.run: unknown option 'evn'", "did you mean 'env'?", host.run, "true", { evn = {} })
 fails("host.run: unknown option 'quux'", "known options: env, cwd, input, check, timeout, capture", host.run, "true", { quux = 1 })
