@@ -146,7 +146,7 @@ fn copy_write_and_remove_follow_the_fields_rules() {
     );
     let gone = written.remove(engine, "deep").unwrap();
     assert!(!gone.exists(engine, "/work/deep").unwrap());
-    assert_eq!(gone.remove(engine, "deep").unwrap_err().message(), "/work/deep does not exist");
+    assert_eq!(gone.remove(engine, "deep").unwrap_err().message(), "'/work/deep' does not exist");
     let other = State::scratch()
         .copy(engine, &CopySource::State(written), &["/work/deep".into()], "/d", &CopyOptions::default())
         .unwrap();

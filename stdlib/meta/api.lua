@@ -48,7 +48,7 @@ function Image:push(opts) end
 local State = {}
 
 ---@class State.run.options
----@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "none"|"host" `host` (default) or `none`.
@@ -64,7 +64,7 @@ local State = {}
 function State:run(cmd, opts) end
 
 ---@class State.out.options
----@field env? table<string, string|number|boolean> Variables for this step alone.
+---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "none"|"host" `host` (default) or `none`.
@@ -294,7 +294,7 @@ container = {}
 
 ---@class container.run.options
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
----@field env? table<string, string|number|boolean> Variables; they win over the image's.
+---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
 ---@field workdir? string Working folder; made if it is missing.
 ---@field user? string `USER[:GROUP]`, names of the image or numbers.
 ---@field hostname? string Host name. Default: the short id.
