@@ -788,7 +788,7 @@ fn never_asking_is_not_found() {
     let case = Case::new();
     let policy = moonshell::engine::image::Policy::Never;
     let error = case.pull_with("test/app:1", &PullOptions { policy, ..PullOptions::default() }).unwrap_err();
-    case.expect(&error, Kind::NotFound, &format!("no such image: {}/test/app:1", case.host()));
+    case.expect(&error, Kind::NotFound, &format!("no such image '{}/test/app:1'", case.host()));
     assert!(case.registry.asked().is_empty());
 }
 
@@ -845,7 +845,7 @@ fn an_image_that_loses_its_name_stays() {
     assert_eq!(error.message(), format!("image {} has 2 names", old.id.short()));
     assert_eq!(engine.image_remove("kept:2", false).unwrap().image, None);
     assert_eq!(engine.image_remove(&old.id.short(), false).unwrap().image, Some(old.id));
-    assert_eq!(engine.image_remove("kept:1", true).unwrap_err().message(), "no such image: kept:1");
+    assert_eq!(engine.image_remove("kept:1", true).unwrap_err().message(), "no such image 'kept:1'");
     assert_eq!(engine.image_list().unwrap().len(), 1);
 }
 

@@ -215,7 +215,7 @@ impl Engine {
     /// `invalid_argument` for a name with a digest, `os`.
     pub fn image_tag(&self, image: &Image, name: &Reference) -> Result<()> {
         if name.digest().is_some() {
-            return Err(Error::invalid(format!("cannot tag as '{name}': a digest cannot be chosen")));
+            return Err(Error::invalid(format!("cannot tag as '{}': a digest cannot be chosen", name.familiar())));
         }
         self.point(name, &image.manifest)
     }
@@ -255,7 +255,7 @@ impl Engine {
     }
 
     pub(super) fn remove_names(&self, text: &str, force: bool) -> Result<Removed> {
-        let missing = || Error::not_found(format!("no such image: {text}"));
+        let missing = || Error::not_found(format!("no such image '{text}'"));
         let _names = self.store.lock_object(NAMES_LOCK, &self.cancel)?;
         let by_name = text.parse::<Reference>().ok();
         if let Some(name) = by_name
@@ -271,8 +271,8 @@ impl Engine {
         let names: Vec<Reference> = same.iter().flat_map(|other| other.names.clone()).collect();
         if names.len() > 1 && !force {
             let list: Vec<String> = names.iter().map(Reference::familiar).collect();
-            return Err(Error::new(Kind::InUse, format!("image {text} has {} names", names.len()))
-                .with_hint(format!("remove {} one by one, or use force", list.join(", "))));
+            return Err(Error::new(Kind::InUse, format!("image {} has {} names", image.id.short(), names.len()))
+                .with_hint(format!("remove {} one by one, or use force=true", list.join(", "))));
         }
         for name in &names {
             self.store.remove_ref(name)?;

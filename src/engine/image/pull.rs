@@ -70,8 +70,8 @@ impl Engine {
                 return Ok(image);
             }
             if options.policy == Policy::Never {
-                return Err(Error::not_found(format!("no such image: {}", name.familiar()))
-                    .with_hint("the pull policy is never"));
+                return Err(Error::not_found(format!("no such image '{}'", name.familiar()))
+                    .with_hint("the pull policy is 'never': pull it first"));
             }
         }
         let _shared = self.store.shared(&self.cancel)?;

@@ -18,7 +18,7 @@ pub use retry::Patience;
 
 use super::Credentials;
 use super::cancel::Cancel;
-use super::error::Result;
+use super::error::{Error, Kind, Result};
 use super::reference::Reference;
 
 /// How to speak to a registry.
@@ -41,7 +41,11 @@ impl super::Engine {
     /// # Errors
     /// `not_found`, `permission`, `network`, `interrupted`.
     pub fn registry_tags(&self, repository: &Reference, access: &Access) -> Result<Vec<String>> {
-        self.registry_client(repository.registry(), access, &self.cancel).tags(repository.repository())
+        let mut tags =
+            self.registry_client(repository.registry(), access, &self.cancel).tags(repository.repository())?;
+        // The specification wants them sorted; not every registry does it.
+        tags.sort();
+        Ok(tags)
     }
 
     /// Checks that a registry accepts these credentials.
@@ -50,6 +54,11 @@ impl super::Engine {
     /// `permission` when it does not, `network`, `interrupted`.
     pub fn registry_check(&self, registry: &str, credentials: &Credentials) -> Result<()> {
         let access = Access { credentials: Some(credentials.clone()), ..Access::default() };
-        self.registry_client(registry, &access, &self.cancel).check()
+        let refused = |e: Error| match e.kind() {
+            // Whoever asks this is logging in already.
+            Kind::Permission => e.with_hint("check the user and the password"),
+            _ => e,
+        };
+        self.registry_client(registry, &access, &self.cancel).check().map_err(refused)
     }
 }

@@ -3,9 +3,9 @@ local check = require "check"
 local R = host.env.REGISTRY
 local name = R .. "/policies:1"
 host.run({ "skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://" .. R .. "/busybox", "docker://" .. name })
-check.fails("not_found", "no such image '" .. name .. "' in the store", "pull it, or allow that with policy=\"missing\"", image.pull, name, { policy = "never" })
-check.fails("not_found", "no such image '" .. name .. "' in the store", "pull it, or allow that with policy=\"missing\"", container.run, name, "true", { pull = "never" })
-check.fails("not_found", "no such image '" .. name .. "' in the store", "pull it, or allow that with policy=\"missing\"", build.from, name, { pull = "never" })
+check.fails("not_found", "no such image '" .. name .. "'", "the pull policy is 'never': pull it first", image.pull, name, { policy = "never" })
+check.fails("not_found", "no such image '" .. name .. "'", "the pull policy is 'never': pull it first", container.run, name, "true", { pull = "never" })
+check.fails("not_found", "no such image '" .. name .. "'", "the pull policy is 'never': pull it first", build.from, name, { pull = "never" })
 local first = image.pull(name)
 local function progress(code)
   local r = check.again(code)
