@@ -18,6 +18,7 @@ need htpasswd apache2-utils
 need mkfs.ext4 e2fsprogs
 need losetup mount
 need ip iproute2
+need setcap libcap2-bin
 need script bsdutils
 need xz xz-utils
 need openssl openssl
