@@ -139,7 +139,7 @@ fn steps() -> Vec<Function> {
             .option("from", Type::AnyOf(&[STATE, Type::Handle("Image"), Type::String]), "Copy from there instead.")
             .option("exclude", Type::List(&Type::String), "Globs to leave out; one without `/` fits names anywhere.")
             .option("chown", Type::String, "`USER[:GROUP]` of the image. Default root.")
-            .option("chmod", Type::AnyOf(&[Type::String, Type::Integer]), "Octal mode, such as `\"0755\"`.")
+            .option("chmod", Type::String, "Octal mode, such as `\"0755\"`.")
             .returns(STATE, "The new state.")
             .errors(&["not_found", "invalid_argument", "integrity", "interrupted"])
             .example("s = s:copy(\"src\", \"/src\", {exclude={\"*.o\"}})"),
@@ -150,7 +150,7 @@ fn steps() -> Vec<Function> {
         })
         .param("path", Type::String, "Where to; missing folders are made.")
         .param("text", Type::String, "The content.")
-        .option("mode", Type::AnyOf(&[Type::String, Type::Integer]), "Octal mode. Default `\"0644\"`.")
+        .option("mode", Type::String, "Octal mode. Default `\"0644\"`.")
         .option("chown", Type::String, "`USER[:GROUP]` of the image. Default root.")
         .returns(STATE, "The new state.")
         .errors(&["invalid_argument", "not_found"])
@@ -408,7 +408,7 @@ fn vector(call: &Call, index: usize) -> Result<Option<Vec<String>>> {
     }
 }
 
-/// An octal mode as text, or a number as it is.
+/// An octal mode as text. Lua has no octal numbers, so a number could only be misread.
 fn mode(value: &Value) -> Result<Option<u32>> {
     let bad = || {
         let shown = args::text(value).unwrap_or_default();
@@ -416,7 +416,7 @@ fn mode(value: &Value) -> Result<Option<u32>> {
     };
     match value {
         Value::Nil => Ok(None),
-        Value::Integer(number) => u32::try_from(*number).ok().filter(|mode| *mode <= 0o7777).map(Some).ok_or_else(bad),
+        Value::Integer(_) | Value::Number(_) => Err(bad()),
         other => {
             let text = args::text(other)?;
             u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777).map(Some).ok_or_else(bad)

@@ -83,7 +83,7 @@ function State:out(cmd, opts) end
 ---@field from? State|Image|string Copy from there instead.
 ---@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.
----@field chmod? string|integer Octal mode, such as `"0755"`.
+---@field chmod? string Octal mode, such as `"0755"`.
 
 ---Copies files of the host, or of another state, by content.
 ---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
@@ -94,7 +94,7 @@ function State:out(cmd, opts) end
 function State:copy(src, dst, opts) end
 
 ---@class State.write.options
----@field mode? string|integer Octal mode. Default `"0644"`.
+---@field mode? string Octal mode. Default `"0644"`.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.
 
 ---Writes a file.

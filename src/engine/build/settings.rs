@@ -133,7 +133,7 @@ fn pairs(list: &[(String, Option<String>)]) -> String {
         .iter()
         .map(|(name, value)| match value {
             Some(value) => format!("{name}={value}"),
-            None => format!("{name}="),
+            None => format!("-{name}"),
         })
         .collect();
     words.join(" ")

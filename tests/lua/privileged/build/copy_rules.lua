@@ -41,7 +41,7 @@ check.fails("invalid_argument", "invalid pattern 'a[': invalid range pattern", n
 -- owner and mode
 local owned = s:copy(d .. "src", "/app", { chown = "ann:wheel", chmod = "0700" })
 check.same(owned:out "stat -c '%u:%g %a' /app /app/one.c /app/sub/two.c | sort -u", "1000:10 700")
-check.same(s:copy(d .. "run.sh", "/x", { chown = "7:8", chmod = 420 }):out "stat -c '%u:%g %a' /x", "7:8 644")
+check.same(s:copy(d .. "run.sh", "/x", { chown = "7:8", chmod = "644" }):out "stat -c '%u:%g %a' /x", "7:8 644")
 check.fails("not_found", "user 'eve' is not in the image's /etc/passwd", nil, s.copy, s, d .. "src", "/app", { chown = "eve" })
 check.fails("invalid_argument", "invalid mode '999'", "write octal digits in a string, such as \"0755\"", s.copy, s, d .. "src", "/app", { chmod = "999" })
 -- what is in the way

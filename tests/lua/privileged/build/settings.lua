@@ -29,7 +29,7 @@ check.same(s:entrypoint { "x" }.config.Cmd, nil)
 -- history: the base's, then every step, newest last
 local texts = {}
 for _, step in ipairs(c:history()) do texts[#texts + 1] = step.created_by end
-check.same(texts, { "a test's own", "ENV GONE=x GREETING=hi N=3", "ENV GONE=", "LABEL org.example.x=a b version=1.0",
+check.same(texts, { "a test's own", "ENV GONE=x GREETING=hi N=3", "ENV -GONE", "LABEL org.example.x=a b version=1.0",
   "WORKDIR /srv", "WORKDIR /srv/app", "USER ann", "EXPOSE 80 53/udp", "EXPOSE 443", 'VOLUME ["/data"]',
   "STOPSIGNAL SIGINT", 'CMD ["serve"]', 'ENTRYPOINT ["/app","-v"]', 'CMD ["--port","80"]' })
 check.same(c:history()[#texts].comment, "a remark")
