@@ -95,20 +95,24 @@ impl RegistryServer {
         }
         let path = dir.path().join("config.yml");
         fs::write(&path, text).unwrap();
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&path)
+        // The shell waits for the end of its standard input, which comes with this value or, where that lives in a
+        // static and is never dropped, with this process.
+        let script = "docker-registry serve \"$1\" >/dev/null & server=$!; cat; kill $server; wait; rm -rf \"$2\"";
+        let mut child = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args([&path, &dir.path().to_path_buf()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|_| panic!("docker-registry is missing: run `make test`, which installs it"));
+            .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let listening = log.by_ref().map_while(Result::ok).any(|line| {
             said.push_str(&line);
             line.contains("listening on")
         });
-        assert!(listening, "docker-registry did not start: {said}");
+        assert!(listening, "docker-registry did not start (run `make test`, which installs it): {said}");
         // It must never wait for us to read.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
         TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -128,7 +132,7 @@ impl RegistryServer {
 
 impl Drop for RegistryServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
