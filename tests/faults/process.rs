@@ -66,8 +66,13 @@ impl Run {
     pub fn until_printed(&self, text: &str) {
         let path = self.dir.path().join("out");
         let deadline = Instant::now() + PATIENCE;
-        while !fs::read_to_string(&path).unwrap_or_default().contains(text) {
-            assert!(!self.until(Duration::ZERO), "ended without printing '{text}': {}", self.said());
+        loop {
+            // Asked before the text is read: what has ended by now has printed all it ever will.
+            let ended = self.until(Duration::ZERO);
+            if fs::read_to_string(&path).unwrap_or_default().contains(text) {
+                return;
+            }
+            assert!(!ended, "ended without printing '{text}': {}", self.said());
             assert!(Instant::now() < deadline, "'{text}' was never printed: {}", self.said());
             std::thread::yield_now();
         }
