@@ -16,7 +16,7 @@ use crate::bindings::install::Api;
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::suggest::nearest;
-use crate::engine::{Config, Limits, Proxies};
+use crate::engine::{Config, Proxies};
 use crate::report::{self, Report};
 use crate::runtime::{Ending, Options, Runtime, interrupt, panics};
 use crate::{credentials, progress, repl, stdlib};
@@ -132,17 +132,12 @@ fn start(matches: &ArgMatches, arguments: Vec<String>) -> Result<(Runtime, Cance
         None => None,
     };
     let config = Config {
-        root: root(matches, &variable)?,
-        executable: "/proc/self/exe".into(),
-        resolv_conf: "/etc/resolv.conf".into(),
-        insecure_registries: Vec::new(),
         credentials: Arc::new(move |host, repository| credentials::find(&files, host, repository)),
         proxies: proxies(&variable),
-        limits: Limits::default(),
         source_date_epoch: epoch,
         use_cache: !matches.get_flag("no-cache"),
         progress: progress::sink(mode),
-        cancel: token.clone(),
+        ..Config::new(root(matches, &variable)?, "/proc/self/exe", token.clone())
     };
     let options = Options { library_path: library_path(&variable), arguments, login_file };
     Ok((Runtime::new(config, options)?, token))

@@ -54,6 +54,11 @@ pub struct Param {
     pub required: bool,
 }
 
+/// A key of an option table that may be left out, for lists of options that several functions share.
+pub fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
+    Param { name, ty, doc, required: false }
+}
+
 /// What a function does when called.
 pub type Body = Box<dyn Fn(&Call) -> Result<Outcome>>;
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use mlua::{Lua, Value};
 
-use super::api::{Function, Param, Type};
+use super::api::{Function, Param, Type, option};
 use super::call::{Call, Outcome};
 use super::class::{Class, object};
 use super::container::{command, host_folder, network, ulimits};
-use super::image::Source;
+use super::image::{Source, policy};
 use super::{Failed, Options, args};
 use crate::engine::build::settings::Setting;
 use crate::engine::build::{CommitOptions, CopyOptions, CopySource, FileEntry, State, StepOptions};
@@ -22,10 +22,6 @@ pub struct StateHandle(pub State);
 
 const STATE: Type = Type::Handle("State");
 const STRINGS: Type = Type::AnyOf(&[Type::String, Type::List(&Type::String)]);
-
-fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
-    Param { name, ty, doc, required: false }
-}
 
 fn state(lua: &Lua, state: State) -> mlua::Result<mlua::AnyUserData> {
     object(lua, StateHandle(state))
@@ -318,11 +314,7 @@ fn from(call: &Call) -> Result<Outcome> {
         let same = state(call.lua(), handle.0.clone())?;
         return call.value(same);
     }
-    let policy = match call.options().string("pull")?.as_deref() {
-        Some("always") => Policy::Always,
-        Some("never") => Policy::Never,
-        _ => Policy::Missing,
-    };
+    let policy = policy(&call.options(), "pull")?;
     let source = Source::read(&call.arg(0))?;
     let run = move |at: &Context| -> Result<State> {
         let engine = at.engine()?;

@@ -105,11 +105,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// An integer argument that may be left out.
-    pub fn optional_integer(&self, index: usize) -> Option<i64> {
-        args::integer(&self.arg(index))
-    }
-
     /// A command argument as an argument vector; `shell` is put before a command line.
     ///
     /// # Errors

@@ -5,23 +5,20 @@ use std::sync::Arc;
 
 use mlua::Value;
 
-use super::api::{Function, Param, Type};
+use super::api::{Function, Param, Type, option};
 use super::build::StateHandle;
 use super::call::{Call, Outcome};
 use super::class::object;
+use super::image::policy;
 use super::{Options as LuaOptions, args};
 use crate::engine::container::foreground::{Foreground, Target};
 use crate::engine::container::options::{Command, Input, Mount, Network, Options, Ulimit};
 use crate::engine::error::{OsContext, Result};
-use crate::engine::image::{Image, Policy};
+use crate::engine::image::Image;
 use crate::progress;
 
 /// What a container can be made from.
 const SOURCE: Type = Type::AnyOf(&[Type::String, Type::Handle("Image"), Type::Handle("State")]);
-
-fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
-    Param { name, ty, doc, required: false }
-}
 
 /// The functions.
 pub fn rows() -> Vec<Function> {
@@ -93,11 +90,7 @@ fn run(call: &Call) -> Result<Outcome> {
     let command = command(&call.arg(1)).map_err(|e| call.named(e))?;
     let opts = call.options();
     let options = read(&opts)?;
-    let pull = match opts.string("pull")?.as_deref() {
-        Some("always") => Policy::Always,
-        Some("never") => Policy::Never,
-        _ => Policy::Missing,
-    };
+    let pull = policy(&opts, "pull")?;
     let how = Foreground {
         capture: opts.boolean("capture").unwrap_or(false),
         check: opts.boolean("check").unwrap_or(true),

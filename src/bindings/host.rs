@@ -2,7 +2,7 @@
 
 use mlua::{Lua, Table};
 
-use super::api::{Function, Param, Type};
+use super::api::{Function, Param, Type, option};
 use super::class::{Class, object};
 use super::{Call, Outcome};
 use crate::engine::error::Result;
@@ -11,7 +11,6 @@ use crate::engine::host::{RunOptions, RunResult, run};
 const SHELL: &[&str] = &["/bin/sh", "-c"];
 
 fn run_options() -> Vec<Param> {
-    let option = |name, ty, doc| Param { name, ty, doc, required: false };
     vec![
         option("env", Type::Map, "Variables set besides the inherited ones."),
         option("cwd", Type::String, "Working folder."),

@@ -2,7 +2,7 @@
 
 use mlua::{AnyUserData, Lua, Table, Value};
 
-use super::api::{Function, Param, Type};
+use super::api::{Function, Param, Type, option};
 use super::call::{Call, Outcome};
 use super::class::{Class, object};
 use super::json::to_lua;
@@ -19,10 +19,6 @@ pub const IMAGE: Type = Type::AnyOf(&[Type::String, Type::Handle("Image")]);
 const CREDENTIALS: &str = "`{username=, password=}`, used instead of what is remembered.";
 
 const MOST_BYTES: &str = "Refuse a layer that unpacks to more. Default 64 GiB.";
-
-fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
-    Param { name, ty, doc, required: false }
-}
 
 /// The functions.
 pub fn rows() -> Vec<Function> {
@@ -257,13 +253,18 @@ fn credentials(call: &Call, opts: &Options) -> Result<Option<Credentials>> {
     Ok(Some(Credentials { username: field("username")?, password: field("password")? }))
 }
 
-fn pull(call: &Call) -> Result<Outcome> {
-    let (name, opts) = (reference(call, 0)?, call.options());
-    let policy = match opts.string("policy")?.as_deref() {
+/// An option that says when to ask the registry: `missing` unless given.
+pub fn policy(opts: &Options, key: &str) -> Result<Policy> {
+    Ok(match opts.string(key)?.as_deref() {
         Some("always") => Policy::Always,
         Some("never") => Policy::Never,
         _ => Policy::Missing,
-    };
+    })
+}
+
+fn pull(call: &Call) -> Result<Outcome> {
+    let (name, opts) = (reference(call, 0)?, call.options());
+    let policy = policy(&opts, "policy")?;
     let platform = opts.string("platform")?.map(|text| text.parse()).transpose()?;
     let options = PullOptions { platform, policy, credentials: credentials(call, &opts)?, ..PullOptions::default() };
     let most = opts.size("max_layer_bytes")?;

@@ -109,6 +109,25 @@ pub struct Config {
     pub cancel: Cancel,
 }
 
+impl Config {
+    /// The usual: no passwords, no proxies, default bounds, cached steps, silence.
+    pub fn new(root: impl Into<PathBuf>, executable: impl Into<PathBuf>, cancel: Cancel) -> Config {
+        Config {
+            root: root.into(),
+            executable: executable.into(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            insecure_registries: Vec::new(),
+            credentials: Arc::new(|_, _| Ok(None)),
+            proxies: Proxies::default(),
+            limits: Limits::default(),
+            source_date_epoch: None,
+            use_cache: true,
+            progress: Arc::new(progress::Silent),
+            cancel,
+        }
+    }
+}
+
 /// A handle on one state folder. Cloning is cheap; clones share everything but, after [`Engine::with_cancel`], the
 /// cancel token.
 #[derive(Clone)]

@@ -49,22 +49,6 @@ impl Reference {
         }
     }
 
-    /// The same repository with another tag and no digest.
-    ///
-    /// # Errors
-    /// `invalid_argument` when the tag breaks the rules.
-    pub fn with_tag(&self, tag: &str) -> Result<Reference> {
-        if !valid_tag(tag) {
-            return Err(Error::invalid(format!("invalid tag '{tag}'")));
-        }
-        Ok(Reference { tag: Some(tag.into()), digest: None, ..self.clone() })
-    }
-
-    /// The same repository, pinned.
-    pub fn with_digest(&self, digest: Digest) -> Reference {
-        Reference { digest: Some(digest), tag: None, ..self.clone() }
-    }
-
     /// The short form people type: without `docker.io/` and `library/`.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
@@ -72,14 +56,6 @@ impl Reference {
             Some(rest) => rest.strip_prefix("library/").unwrap_or(rest).to_string(),
             None => full,
         }
-    }
-
-    /// The short form of registry and repository alone.
-    pub fn familiar_repository(&self) -> String {
-        if self.registry != DEFAULT_REGISTRY {
-            return format!("{}/{}", self.registry, self.repository);
-        }
-        self.repository.strip_prefix("library/").unwrap_or(&self.repository).to_string()
     }
 }
 

@@ -184,28 +184,14 @@ fn open_brackets(text: &str, tokens: &[Token]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
+    use crate::engine::Config;
     use crate::engine::cancel::Cancel;
-    use crate::engine::progress::Silent;
-    use crate::engine::{Config, Limits, Proxies};
     use crate::runtime::{Options, Runtime};
 
     fn runtime() -> Runtime {
-        let config = Config {
-            root: "/nonexistent".into(),
-            executable: "/proc/self/exe".into(),
-            resolv_conf: "/etc/resolv.conf".into(),
-            insecure_registries: Vec::new(),
-            credentials: Arc::new(|_, _| Ok(None)),
-            proxies: Proxies::default(),
-            limits: Limits::default(),
-            source_date_epoch: None,
-            use_cache: true,
-            progress: Arc::new(Silent),
-            cancel: Cancel::new().unwrap(),
-        };
+        let config = Config::new("/nonexistent", "/proc/self/exe", Cancel::new().unwrap());
         Runtime::new(config, Options::default()).unwrap()
     }
 

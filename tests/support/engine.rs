@@ -1,13 +1,12 @@
 //! An engine on a fresh state folder, and a base state made of Debian's static busybox.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use moonshell::engine::build::{CopyOptions, CopySource, State};
 use moonshell::engine::cancel::Cancel;
 use moonshell::engine::progress::{Event, Sink};
-use moonshell::engine::{Config, Engine, Limits, Proxies};
+use moonshell::engine::{Config, Engine};
 
 /// An engine and what it works in.
 pub struct Host {
@@ -33,20 +32,8 @@ impl Sink for Recorder {
 pub fn host() -> Host {
     let dir = tempfile::tempdir().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
-    let engine = Engine::open(Config {
-        root: dir.path().join("state"),
-        executable: PathBuf::from(env!("CARGO_BIN_EXE_moonshell")),
-        resolv_conf: "/etc/resolv.conf".into(),
-        insecure_registries: Vec::new(),
-        credentials: Arc::new(|_, _| Ok(None)),
-        proxies: Proxies::default(),
-        limits: Limits::default(),
-        source_date_epoch: None,
-        use_cache: true,
-        progress: Arc::new(Recorder(events.clone())),
-        cancel: Cancel::new().unwrap(),
-    })
-    .unwrap();
+    let config = Config::new(dir.path().join("state"), env!("CARGO_BIN_EXE_moonshell"), Cancel::new().unwrap());
+    let engine = Engine::open(Config { progress: Arc::new(Recorder(events.clone())), ..config }).unwrap();
     Host { dir, engine, events }
 }
 

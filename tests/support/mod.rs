@@ -5,29 +5,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use moonshell::engine::cancel::Cancel;
 use moonshell::engine::error::Error;
-use moonshell::engine::{Config, Credentials, Engine, Limits, Proxies, progress};
+use moonshell::engine::{Config, Credentials, Engine};
 
 /// A configuration with nothing special on a state folder.
 pub fn config(root: &Path) -> Config {
-    Config {
-        root: root.to_path_buf(),
-        executable: PathBuf::from(env!("CARGO_BIN_EXE_moonshell")),
-        resolv_conf: "/etc/resolv.conf".into(),
-        insecure_registries: Vec::new(),
-        credentials: Arc::new(|_, _| Ok(None)),
-        proxies: Proxies::default(),
-        limits: Limits::default(),
-        source_date_epoch: None,
-        use_cache: true,
-        progress: Arc::new(progress::Silent),
-        cancel: Cancel::new().unwrap(),
-    }
+    Config::new(root, env!("CARGO_BIN_EXE_moonshell"), Cancel::new().unwrap())
 }
 
 /// An engine whose credentials are always `user:password`.

@@ -97,14 +97,16 @@ impl State {
             return Err(Error::invalid(format!("cannot write to '{path}': it names a folder")));
         }
         let target = self.absolute(path)?;
-        let lowers = self.ready_lowers(engine)?;
-        let owner = self.owner(&lowers, owner)?;
+        let owner = match owner {
+            Some(_) => self.owner(&self.ready_lowers(engine)?, owner)?,
+            None => (0, 0),
+        };
         let inputs = WriteInputs { path: &target, content: Digest::of(content), mode, owner };
         let key = self.key_after("write", &inputs)?;
         let step = format!("WRITE {}", target.display());
         let done = self.cached(engine, &key, &step, false, false, |_| {
             let now = unix_now(engine);
-            let mut tree = TreeWriter::new(engine.store(), &lowers, now)?;
+            let mut tree = TreeWriter::new(engine.store(), &self.ready_lowers(engine)?, now)?;
             let (real, _) = tree.resolve(&target)?;
             tree.file(&real, content, Looks { mode, uid: owner.0, gid: owner.1, mtime: now })?;
             Ok((Some(tree.finish()?), None))

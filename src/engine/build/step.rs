@@ -200,12 +200,8 @@ impl State {
         })?;
         if ending.code != 0 {
             let line = if let [_, _, line] = argv { line.clone() } else { argv.join(" ") };
-            let why = match ending.signal {
-                Some(signal) => format!("was killed by signal {signal}"),
-                None => format!("exited with code {}", ending.code),
-            };
             let stderr = String::from_utf8_lossy(&tail).into_owned();
-            return Err(Error::new(Kind::Exit, format!("command {why}: {line}"))
+            return Err(Error::new(Kind::Exit, format!("command {ending}: {line}"))
                 .with_exit(ExitDetail { code: ending.code, stderr }));
         }
         if output.is_some() { Ok((None, None)) } else { Ok((take_upper(engine.store(), &area)?, None)) }

@@ -113,11 +113,7 @@ impl Engine {
 }
 
 fn failure(command: Option<&Command>, ending: Ending, tail: &[u8]) -> Error {
-    let why = match ending.signal {
-        Some(signal) => format!("was killed by signal {signal}"),
-        None => format!("exited with code {}", ending.code),
-    };
     let what = command.map_or("the image's command".into(), |command| format!("command '{}'", command.display()));
-    Error::new(Kind::Exit, format!("{what} {why}"))
+    Error::new(Kind::Exit, format!("{what} {ending}"))
         .with_exit(ExitDetail { code: ending.code, stderr: String::from_utf8_lossy(tail).into_owned() })
 }

@@ -1,6 +1,7 @@
 //! The engine's side of a running container: its streams, its end, and the ways to stop it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,15 @@ pub struct Ending {
     pub code: i32,
     /// The signal, if one killed it.
     pub signal: Option<i32>,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.signal {
+            Some(signal) => write!(f, "was killed by signal {signal}"),
+            None => write!(f, "exited with code {}", self.code),
+        }
+    }
 }
 
 /// The descriptors the engine keeps of a container it started.

@@ -9,7 +9,6 @@
 //! The tree is written by [`unpack::unpack`] and read by [`diff::pack`]. A layer that is in place never
 //! changes. Source: OCI image specification 1.1, layer.md; the kernel's filesystems/overlayfs.rst.
 
-mod ahead;
 mod archive;
 mod compress;
 pub mod diff;
@@ -18,8 +17,6 @@ mod pax;
 mod sparse;
 mod tree;
 pub mod unpack;
-
-pub use ahead::read_ahead;
 
 use std::fs;
 use std::io::{self, BufReader, Read};
