@@ -37,6 +37,21 @@ pub fn look_up_in(view: &View<'_>, user: &str) -> Result<Identity> {
     look_up(user, &text("/etc/passwd")?, &text("/etc/group")?)
 }
 
+/// Looks up a group, by name or number.
+///
+/// # Errors
+/// `not_found` for a name the image does not have; `invalid_argument`.
+pub fn group_in(view: &View<'_>, group: &str) -> Result<u32> {
+    if let Some(gid) = parse_id(group)? {
+        return Ok(gid);
+    }
+    match view.read(Path::new("/etc/group"), ACCOUNTS_LIMIT) {
+        Ok(bytes) => find_group(group, &String::from_utf8_lossy(&bytes)),
+        Err(e) if e.kind() == Kind::NotFound => find_group(group, ""),
+        Err(e) => Err(e.context(format!("cannot look up group '{group}'"))),
+    }
+}
+
 /// Looks up `user`; empty means root. `passwd` and `group` are the files' texts, empty where missing.
 ///
 /// # Errors

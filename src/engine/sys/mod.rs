@@ -6,7 +6,9 @@
 
 pub mod fd;
 pub mod interface;
+pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod resolver;
 pub mod seccomp;
+pub mod signal;
