@@ -117,6 +117,7 @@ impl Table {
     /// `invalid_argument` for rules that cannot be meant.
     pub fn new(seccomp: &LinuxSeccomp, arch: Arch) -> Result<Table> {
         let default = default(seccomp)?;
+        let apart = numbers::apart(arch);
         let mut newest = None;
         let mut rules: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
         for (at, call) in seccomp.syscalls().iter().flatten().enumerate() {
@@ -126,7 +127,7 @@ impl Table {
             let tests = tests(call, arch).map_err(wrong)?;
             for name in call.names() {
                 let Some(number) = numbers::number(arch, name) else { continue };
-                if numbers::is_common(arch, number) {
+                if !apart.contains(&number) {
                     newest = newest.max(Some(number));
                 }
                 if value == default {
@@ -138,7 +139,11 @@ impl Table {
                 rules.entry(number).or_default().push(Rule { tests: tests.clone(), answer: value });
             }
         }
-        let answers = rules.into_iter().map(|(number, rules)| (number, Answer::of(rules, default))).collect();
+        let mut answers: BTreeMap<u32, Answer> =
+            rules.into_iter().map(|(number, rules)| (number, Answer::of(rules, default))).collect();
+        for number in apart {
+            answers.entry(number).or_insert(Answer::Always(default));
+        }
         Ok(Table { answers, default, newer: newest.map(|newest| (newest, newer(seccomp, default))) })
     }
 }

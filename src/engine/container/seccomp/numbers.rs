@@ -6,6 +6,7 @@
 //! Source: arch/x86/entry/syscalls/syscall_64.tbl, arch/arm/include/uapi/asm/unistd.h.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use oci_spec::runtime::Arch;
@@ -130,13 +131,13 @@ pub fn number(arch: Arch, name: &str) -> Option<u32> {
     table.get(name).copied()
 }
 
-/// Whether a number is one of the ascending ones that every architecture gets new calls under, so that "newer than"
-/// can be read from it: not x32's own, not ARM's private ones.
-pub fn is_common(arch: Arch, number: u32) -> bool {
+/// The architecture's own numbers, apart from the ascending ones under which every architecture gets new calls, so
+/// that they say nothing about which call is newer: x32's and ARM's private ones.
+pub fn apart(arch: Arch) -> Range<u32> {
     match arch {
-        Arch::ScmpArchX32 => number & !X32_BIT < 512,
-        Arch::ScmpArchArm => number < 0xf_0000,
-        _ => true,
+        Arch::ScmpArchX32 => (X32_BIT | 512)..(X32_BIT | 512) + X32_OWN.len() as u32,
+        Arch::ScmpArchArm => 0xf_0000..0xf_0007,
+        _ => 0..0,
     }
 }
 
