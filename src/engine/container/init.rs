@@ -260,7 +260,7 @@ fn drop_privileges(process: &Process, seccomp: &[u8]) -> Result<()> {
         rustix::thread::set_no_new_privs(true).os(|| "set no_new_privs")?;
     }
     // With no_new_privs any process may load a filter, so it can come last; without, it needs CAP_SYS_ADMIN.
-    let load = || sys::seccomp::load(seccomp).map_err(|e| from_io(e, "load the seccomp filter"));
+    let load = || sys::seccomp::load(seccomp, 0).map(drop).map_err(|e| from_io(e, "load the seccomp filter"));
     if !seccomp.is_empty() && !no_new_privileges {
         load()?;
     }

@@ -1,6 +1,5 @@
 //! Containers: from options to an OCI specification to a running process and its end.
 
-mod bpf;
 pub mod capabilities;
 pub mod cgroup;
 pub mod foreground;
