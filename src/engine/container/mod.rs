@@ -3,6 +3,7 @@
 mod bpf;
 pub mod capabilities;
 pub mod cgroup;
+pub mod cgroups;
 pub mod foreground;
 mod init;
 mod monitor;
