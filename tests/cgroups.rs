@@ -41,7 +41,7 @@ impl Drop for Made {
 }
 
 fn path(name: &str) -> String {
-    format!("/moonshell-tests/{name}-{}", std::process::id())
+    format!("/moonshell/test-{name}-{}", std::process::id())
 }
 
 fn make(name: &str, json: &str) -> Made {

@@ -97,7 +97,13 @@ impl Cgroup {
                 continue;
             }
             match make(hierarchy, &self.path, &controllers) {
-                Ok(folder) => self.folders.push(folder),
+                Ok(folder) => {
+                    let path = folder.path.clone();
+                    self.folders.push(folder);
+                    if needs_cpuset(hierarchy) {
+                        inherit_cpuset(&path)?;
+                    }
+                }
                 // An error only if a limit turns out to need it.
                 Err(error) if matches!(error.kind(), Kind::Permission) => self.refused.push((hierarchy, error.kind())),
                 Err(error) => return Err(error),
@@ -262,11 +268,16 @@ fn make(hierarchy: &'static Hierarchy, path: &str, controllers: &[&'static str])
             }
             other => other.os(|| format!("create cgroup {}", folder.display()))?,
         }
-        if hierarchy.version == Version::V1 && hierarchy.has("cpuset") {
+        // The last one's is the caller's matter, who can remove it.
+        if !last && needs_cpuset(hierarchy) {
             inherit_cpuset(&folder)?;
         }
     }
     Ok(Folder { path: folder, hierarchy })
+}
+
+fn needs_cpuset(hierarchy: &Hierarchy) -> bool {
+    hierarchy.version == Version::V1 && hierarchy.has("cpuset")
 }
 
 /// A new cpuset of v1 is empty, and no process can enter it.
