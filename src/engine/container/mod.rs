@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod cgroups;
 pub mod foreground;
 mod init;
 mod monitor;
