@@ -1,18 +1,26 @@
 //! Containers: from options to an OCI specification to a running process and its end.
 
+pub mod birth;
 mod bpf;
 pub mod capabilities;
 pub mod cgroup;
+pub mod exec;
 pub mod foreground;
+mod gate;
 mod init;
 mod monitor;
-mod mounts;
+pub mod mounts;
+mod namespaces;
 pub mod options;
-mod overlay;
+pub mod overlay;
+mod process;
+mod procfs;
+mod program;
 pub mod run;
 pub mod seccomp;
 pub mod spawner;
 pub mod spec;
 pub mod streams;
+mod terminal;
 pub mod user;
-mod wire;
+pub mod wire;

@@ -7,15 +7,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::super::error::{Error, OsContext, Result, from_io};
+use super::super::error::{Error, OsContext, Result};
 use super::super::sys;
-use super::super::sys::process::Side;
+use super::birth::{self, Birth, Child, Oci};
 use super::wire::{FD_CONTROL, FD_LOCK, FD_REQUEST, FD_SECCOMP, FD_STDIO, Failure, Note, Order, Report, Request, send};
-use super::{cgroup, init, overlay};
+use super::{cgroup, overlay};
 
 /// The descriptors of one request, by their roles.
 struct Descriptors {
@@ -75,29 +74,27 @@ fn read_all(fd: OwnedFd) -> Result<Vec<u8>> {
 fn supervise(request: Request, control: &OwnedFd, seccomp: Vec<u8>, stdio: Vec<OwnedFd>) -> Result<Report> {
     let cgroup = request.cgroup.as_ref().map(cgroup::Cgroup::create).transpose()?;
     let rootfs = overlay::mount(&request.rootfs)?;
-    let (notes, note_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).os(|| "pipe")?;
-    let (go_reader, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).os(|| "pipe")?;
-    let side = sys::process::fork_into(namespaces(&request.spec)).map_err(|e| from_io(e, "create namespaces"))?;
-    let (pid, pidfd) = match side {
-        Side::Child => {
-            drop((notes, go));
-            init::run(init::Start { request, rootfs, seccomp, stdio }, control, &note_writer, go_reader)
-        }
-        Side::Parent(pid, pidfd) => (pid, pidfd),
-    };
-    drop((note_writer, go_reader, stdio));
+    let mut child = birth::spawn(Birth {
+        spec: &request.spec,
+        rootfs: rootfs.try_clone().os(|| "copy a descriptor")?,
+        mount_point: &request.rootfs.mount_point,
+        seccomp,
+        stdio,
+        cgroup: Vec::new(),
+        cgroup_v2: None,
+        bound: true,
+        preserve_fds: 0,
+        gate: None,
+        oci: Oci::default(),
+    })?;
     if let Some(cgroup) = &cgroup
-        && let Err(error) = cgroup.add(pid)
+        && let Err(error) = cgroup.add(child.pid)
     {
-        // Without its go-ahead init ends by itself.
-        drop(go);
-        reap(&pidfd)?;
+        child.abort();
         return Err(error);
     }
-    // A failed write means that init is gone already; its note or its status tells why.
-    let _ = rustix::io::write(&go, b"g");
-    drop(go);
-    let result = watch(control, &notes, &pidfd);
+    child.go()?;
+    let result = watch(control, &child);
     // Last reference to the overlay: the kernel takes it apart within this close, so that whoever is told next
     // finds the upper folder free.
     drop(rootfs);
@@ -107,28 +104,10 @@ fn supervise(request: Request, control: &OwnedFd, seccomp: Vec<u8>, stdio: Vec<O
     result
 }
 
-/// Which namespaces the specification asks to create.
-fn namespaces(spec: &Spec) -> u64 {
-    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    list.into_iter().flatten().fold(0, |flags, namespace| {
-        flags
-            | match namespace.typ() {
-                LinuxNamespaceType::Mount => libc::CLONE_NEWNS as u64,
-                LinuxNamespaceType::Pid => libc::CLONE_NEWPID as u64,
-                LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC as u64,
-                LinuxNamespaceType::Uts => libc::CLONE_NEWUTS as u64,
-                LinuxNamespaceType::Network => libc::CLONE_NEWNET as u64,
-                LinuxNamespaceType::User => libc::CLONE_NEWUSER as u64,
-                // Init makes its own, when it is where the namespace's root shall be.
-                LinuxNamespaceType::Cgroup | LinuxNamespaceType::Time => 0,
-            }
-    })
-}
-
 /// Waits for the end of init; meanwhile passes on its notes and obeys the engine.
-fn watch(control: &OwnedFd, notes: &OwnedFd, pidfd: &OwnedFd) -> Result<Report> {
+fn watch(control: &OwnedFd, child: &Child) -> Result<Report> {
+    let (notes, pidfd) = (&child.notes, &child.pidfd);
     let mut failure = None;
-    let mut text = Vec::new();
     let (mut notes_open, mut engine_here) = (true, true);
     loop {
         let mut fds = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
@@ -145,7 +124,7 @@ fn watch(control: &OwnedFd, notes: &OwnedFd, pidfd: &OwnedFd) -> Result<Report> 
         let (ended, ordered) = (!fds[0].revents().is_empty(), engine_here && !fds[1].revents().is_empty());
         let noted = notes_open && fds.last().is_some_and(|fd| !fd.revents().is_empty());
         if noted {
-            notes_open = read_notes(notes, &mut text, control, &mut failure)?;
+            notes_open = read_note(child, control, &mut failure)?;
         }
         if ordered {
             engine_here = obey(control, pidfd);
@@ -158,22 +137,21 @@ fn watch(control: &OwnedFd, notes: &OwnedFd, pidfd: &OwnedFd) -> Result<Report> 
     }
 }
 
-/// Takes what init wrote; false at the end of the pipe (it executed the program, or died).
-fn read_notes(notes: &OwnedFd, text: &mut Vec<u8>, control: &OwnedFd, failure: &mut Option<Failure>) -> Result<bool> {
-    let mut buffer = [0; 4096];
-    let count = rustix::io::read(notes, &mut buffer).os(|| "read init's notes")?;
-    text.extend_from_slice(&buffer[..count]);
-    while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-        let line: Vec<u8> = text.drain(..=end).collect();
-        match serde_json::from_slice(&line) {
-            Ok(Note::Warning(message)) => {
-                let _ = send(control, &Report::Warning(message), None);
-            }
-            Ok(Note::Failed(why)) => *failure = Some(why),
-            Err(e) => *failure = Some(Failure::from(&Error::invalid(format!("malformed note from init: {e}")))),
+/// Takes one note of init's; false at their end (it executed the program, or died).
+fn read_note(child: &Child, control: &OwnedFd, failure: &mut Option<Failure>) -> Result<bool> {
+    let (report, fd) = match child.note()? {
+        None => return Ok(false),
+        Some((Note::Warning(message), _)) => (Report::Warning(message), None),
+        Some((Note::Terminal, fd)) => (Report::Terminal, fd),
+        Some((Note::Failed(why), _)) => {
+            *failure = Some(why);
+            return Ok(true);
         }
-    }
-    Ok(count > 0)
+        Some((Note::Ready | Note::Mounted | Note::Listener, _)) => return Ok(true),
+    };
+    // The engine may be gone, which the next turn of the loop finds.
+    let _ = send(control, &report, fd.as_ref());
+    Ok(true)
 }
 
 /// Obeys one order; false when the engine is gone, after killing the container.

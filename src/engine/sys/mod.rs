@@ -9,4 +9,5 @@ pub mod interface;
 pub mod mount;
 pub mod process;
 pub mod resolver;
+pub mod schedule;
 pub mod seccomp;
