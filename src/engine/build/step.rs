@@ -118,7 +118,7 @@ impl State {
             env: &options.env,
             workdir: options.workdir.as_deref(),
             user: options.user.as_deref(),
-            host_network: options.network.unwrap_or(Network::Host) == Network::Host,
+            host_network: options.network.as_ref().is_none_or(|network| *network == Network::Host),
             ulimits: options.ulimits.iter().map(|limit| (limit.name.as_str(), limit.soft, limit.hard)).collect(),
         }
     }
@@ -176,7 +176,7 @@ impl State {
             env: options.env.clone(),
             workdir: options.workdir.clone(),
             user: options.user.clone(),
-            network: options.network.unwrap_or(Network::Host),
+            network: options.network.clone().unwrap_or(Network::Host),
             ulimits: options.ulimits.clone(),
             timeout: options.timeout,
             hostname: Some(HOST_NAME.into()),

@@ -133,7 +133,7 @@ impl Engine {
             lowers: self.image_lowers(&image)?,
             name: name.or(shown).unwrap_or_else(|| image.id.short().to_string()),
             image_id: Some(image.id.clone()),
-            manifest: Some(image.manifest_digest()?),
+            manifest: Some(image.manifest.digest().to_string().parse()?),
             config: image.config.config,
         })
     }
@@ -155,7 +155,7 @@ impl Engine {
                 }
             }
         }
-        for target in config.volumes.iter() {
+        for target in config.volumes.keys() {
             let target = PathBuf::from(target);
             if options.mounts.iter().all(|own| own.target != target) {
                 options.mounts.push(Mount::anonymous(target)?);
@@ -240,7 +240,7 @@ impl Engine {
             restart: options.restart,
             auto_remove: options.auto_remove,
             tty: options.tty,
-            interactive: options.interactive || options.has_input(),
+            interactive: options.interactive || !matches!(options.input, super::options::Input::Nothing),
             stop_signal: stop.map_or(Ok(libc::SIGTERM), signal::parse)?,
             stop_timeout: options.stop_timeout.or(image.stop_timeout.map(|s| s.max(0) as u64)).unwrap_or(STOP_SECONDS),
             health: options.health.resolve(image.healthcheck.as_ref(), &spec::shell(image))?,

@@ -86,51 +86,51 @@ impl Engine {
         let _ = write(self.store().root(), &Event::of(action, record, attributes));
     }
 
-    /// Calls `take` for every event from `since` on, and, unless `until` lies in the past, for those that come, until
-    /// then or until `take` answers false.
+    /// Opens the events from `since` (now, by default) to `until` (for ever).
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_events(&self, since: Option<Time>, until: Option<Time>) -> Result<Reader> {
+        Reader::open(self.store().root(), since, until)
+    }
+
+    /// Waits for the next event; `None` at the end.
     ///
     /// # Errors
     /// `interrupted`, `os`.
-    pub fn container_events(
-        &self,
-        since: Option<Time>,
-        until: Option<Time>,
-        take: &mut dyn FnMut(Event) -> Result<bool>,
-    ) -> Result<()> {
-        let mut reader = Reader::open(self.store().root(), since)?;
+    pub fn container_event(&self, reader: &mut Reader) -> Result<Option<Event>> {
         loop {
-            while let Some(event) = reader.next()? {
-                if until.is_some_and(|until| event.time > until) || !take(event)? {
-                    return Ok(());
-                }
+            match reader.next()? {
+                Some(event) if reader.until.is_some_and(|until| event.time > until) => return Ok(None),
+                Some(event) => return Ok(Some(event)),
+                None if reader.until.is_some_and(|until| Time::now() >= until) => return Ok(None),
+                None => reader.wait(self.cancel())?,
             }
-            if until.is_some_and(|until| Time::now() >= until) {
-                return Ok(());
-            }
-            reader.wait(self.cancel(), until)?;
         }
     }
 }
 
 /// Reads events as they come.
-struct Reader {
+pub struct Reader {
     root: PathBuf,
     since: Time,
+    until: Option<Time>,
     watch: std::os::fd::OwnedFd,
     file: Option<BufReader<fs::File>>,
     line: Vec<u8>,
 }
 
 impl Reader {
-    fn open(root: &Path, since: Option<Time>) -> Result<Reader> {
+    fn open(root: &Path, since: Option<Time>, until: Option<Time>) -> Result<Reader> {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).os(|| "inotify")?;
         let flags = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&watch, root, flags).os(|| format!("watch {}", root.display()))?;
-        let mut reader = Reader { root: root.into(), since: since.unwrap_or(Time::now()), watch, file: None, line: Vec::new() };
+        let since_time = since.unwrap_or(Time::now());
+        let mut reader = Reader { root: root.into(), since: since_time, until, watch, file: None, line: Vec::new() };
         match since {
             // What was put aside comes first.
             Some(_) => {
-                reader.file = open(&root.join("events.log.1"))?.or(open(&path(root))?);
+                reader.file = open(&root.join("events.log.1"))?.map_or_else(|| open(&path(root)), |file| Ok(Some(file)))?;
             }
             None => {
                 reader.file = open(&path(root))?;
@@ -171,8 +171,8 @@ impl Reader {
         }
     }
 
-    fn wait(&self, cancel: &Cancel, until: Option<Time>) -> Result<()> {
-        wait_for(&self.watch, cancel, until)?;
+    fn wait(&self, cancel: &Cancel) -> Result<()> {
+        wait_for(&self.watch, cancel, self.until)?;
         let mut buffer = [0; 4096];
         let mut file = fs::File::from(self.watch.try_clone().os(|| "duplicate a descriptor")?);
         loop {

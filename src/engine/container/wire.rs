@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! engine --(one message, descriptors)--> spawner --fork--> monitor --clone3--> init --execve--> the program
-//! engine <------------- control socket: Order, Report -------> monitor <--pipe: Note-- init
+//! engine <------------- control socket: Order, Report -------> monitor <--socket: Note-- init
 //! ```
 //!
-//! Everything is JSON, one value a message (or a line, on the pipe). The engine and its children are always the same
+//! Everything is JSON, one value a message. The engine and its children are always the same
 //! binary, so the form may change from version to version.
 
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, ExitDetail, Kind};
@@ -142,14 +140,19 @@ pub enum Report {
     },
 }
 
-/// What init tells its monitor before it becomes the program.
+/// What a process that is being born tells its parent before it becomes the program.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Note {
     /// Something the user should know.
     Warning(String),
     /// The terminal's master side comes with this note.
     Terminal,
-    /// Everything is set up; it waits at the gate.
+    /// The descriptor on which the filter's notifications arrive comes with this note.
+    Listener,
+    /// Its mounts are made: the parent runs the hooks that belong here, then says go once more. Only sent when the
+    /// specification has such hooks.
+    Mounted,
+    /// Everything is set up; it waits at its gate.
     Ready,
     /// It cannot go on.
     Failed(Failure),
@@ -200,25 +203,4 @@ pub fn send(control: &OwnedFd, report: &Report, fd: Option<&OwnedFd>) -> std::io
     let bytes = serde_json::to_vec(report)?;
     let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
     sys::fd::send(control, &bytes, &fds)
-}
-
-/// Writes one note as a line.
-pub fn write_note(pipe: &OwnedFd, note: &Note) {
-    let Ok(mut line) = serde_json::to_vec(note) else { return };
-    line.push(b'\n');
-    let Ok(copy) = pipe.try_clone() else { return };
-    // The monitor may be gone; then init dies with it and nobody needs the note.
-    let _ = std::fs::File::from(copy).write_all(&line);
-}
-
-/// True while the monitor, the only reader of the notes, lives.
-pub fn reads_notes(pipe: &OwnedFd) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::empty())];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok() && !fds[0].revents().contains(PollFlags::ERR)
-}
-
-/// Waits for the monitor's go-ahead; false when the monitor is gone.
-pub fn wait_for_go(pipe: OwnedFd) -> bool {
-    let mut byte = [0];
-    matches!(std::fs::File::from(pipe).read(&mut byte), Ok(1))
 }

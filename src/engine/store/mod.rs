@@ -142,6 +142,11 @@ impl Store {
         Ok(store)
     }
 
+    /// The folder as it is, for a process that was given its place by one that has opened it: nothing is swept.
+    pub fn attach(root: &Path) -> Store {
+        Store { root: root.into(), scratch: Mutex::new(None) }
+    }
+
     fn check_format(&self, text: &str) -> Result<()> {
         match text.trim().parse::<u32>() {
             Ok(FORMAT) => Ok(()),

@@ -11,5 +11,6 @@ pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod resolver;
+pub mod schedule;
 pub mod seccomp;
 pub mod signal;

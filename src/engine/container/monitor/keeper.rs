@@ -235,6 +235,7 @@ impl Keeper {
             bound: true,
             preserve_fds: 0,
             gate: None,
+            oci: birth::Oci::default(),
         };
         let mut child = birth::spawn(birth)?;
         child.go()?;

@@ -57,6 +57,7 @@ fn live(
         bound: true,
         preserve_fds: 0,
         gate: None,
+        oci: birth::Oci::default(),
     };
     let mut child = birth::spawn(birth)?;
     child.go()?;
@@ -86,7 +87,7 @@ fn watch(control: &OwnedFd, child: &Child) -> Result<Report> {
                 Some((Note::Warning(message), _)) => drop(send(control, &Report::Warning(message), None)),
                 Some((Note::Terminal, master)) => drop(send(control, &Report::Terminal, master.as_ref())),
                 Some((Note::Failed(why), _)) => failure = Some(why),
-                Some((Note::Ready, _)) => {}
+                Some((Note::Ready | Note::Mounted | Note::Listener, _)) => {}
                 None => notes_open = false,
             }
         }

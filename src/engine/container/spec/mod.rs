@@ -21,7 +21,7 @@ use super::user::Identity;
 
 pub use limits::limits;
 pub use linux::OTHER_CONTAINER;
-pub use process::{INIT_PATH, arguments, shell};
+pub use process::{INIT_PATH, arguments, capability_sets, shell};
 
 /// Devices a container sees; each is the host's own, bound.
 pub const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];

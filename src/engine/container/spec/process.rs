@@ -77,7 +77,11 @@ fn with_init(options: &Options, argv: Vec<String>) -> Vec<String> {
     [INIT_PATH.to_string(), "--".to_string()].into_iter().chain(argv).collect()
 }
 
-fn capability_sets(set: HashSet<Capability>) -> Result<oci_spec::runtime::LinuxCapabilities> {
+/// The sets of a process with these capabilities: nothing inheritable, nothing ambient.
+///
+/// # Errors
+/// None in practice.
+pub fn capability_sets(set: HashSet<Capability>) -> Result<oci_spec::runtime::LinuxCapabilities> {
     LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
         .effective(set.clone())

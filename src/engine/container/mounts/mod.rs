@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Mount, Spec};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -18,6 +18,7 @@ use rustix::mount::{
 
 use super::super::error::{Error, OsContext, Result};
 use super::super::sys;
+use super::spec::DEVICES;
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
@@ -72,7 +73,40 @@ impl Options {
     }
 }
 
+/// Mount sources that were opened before the container's namespaces were made.
+#[derive(Default)]
+pub struct Sources(Vec<Option<OwnedFd>>);
+
+impl Sources {
+    /// Its descriptors.
+    pub fn descriptors(&mut self) -> impl Iterator<Item = &mut OwnedFd> {
+        self.0.iter_mut().flatten()
+    }
+}
+
+/// Opens sources.
+///
+/// # Errors
+/// `not_found`, `os`.
+pub fn sources(_spec: &Spec, _has_user: bool) -> Result<Sources> {
+    Ok(Sources::default())
+}
+
 impl Root {
+    /// Mounts.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn mount_everything(&mut self, spec: &Spec, _sources: Sources) -> Result<()> {
+        for mount in spec.mounts().iter().flatten() {
+            self.mount(mount)?;
+            if mount.destination() == Path::new("/dev") {
+                self.populate_dev(&DEVICES.map(str::to_string))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a mounted root file system.
     pub fn new(fd: OwnedFd) -> Root {
         Root { fd, own: Vec::new() }
