@@ -12,14 +12,16 @@ use rustix::process::Signal;
 
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
-use super::birth::{Birth, Line, lift};
+use super::birth::{Birth, Line, Oci, lift};
 use super::exec::join_cgroups;
-use super::mounts::{Root, Sources};
+use super::hooks::{self, Turn};
+use super::mounts::{OwnCgroups, Root, Sources};
 use super::namespaces::Plan;
 use super::process::{self, Labels};
+use super::procfs::Proc;
 use super::program::Program;
 use super::wire::Note;
-use super::{gate, terminal};
+use super::{gate, sysctl, terminal};
 
 /// Becomes the program. If it cannot, says why and ends.
 pub fn run(birth: Birth<'_>, sources: Sources, plan: Plan, mut line: Line) -> ! {
@@ -42,6 +44,7 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     if plan.has_user() {
         process::become_root()?;
     }
+    let cgroups = own_cgroups(spec)?;
     // Where it is now becomes the root of the cgroups it sees.
     if plan.makes_cgroup() {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).os(|| "create a cgroup namespace")?;
@@ -54,14 +57,19 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     if plan.makes(LinuxNamespaceType::Network) {
         start_loopback()?;
     }
+    sysctl::apply(spec)?;
+    let pid = if birth.oci.state.is_some() { Some(Proc::open()?.own_pid()?) } else { None };
     let mut root = mount_root(birth.mount_point, birth.rootfs)?;
-    let slave = mount_all(&mut root, spec, sources, line)?;
+    let slave = mount_all(&mut root, spec, sources, &cgroups, line)?;
+    run_hooks_of_creation(&birth.oci, spec, pid, line)?;
+    finish(&root, spec)?;
     let uid = process.user().uid();
     match slave {
         Some(slave) => terminal::take(slave, uid)?,
         None => process::take_streams(birth.stdio, uid)?,
     }
-    enter(&root, spec)?;
+    enter(&root, birth.oci.no_pivot)?;
+    set_root_propagation(spec)?;
     set_process(spec, process, &plan, line)?;
     let cwd = open_cwd(process)?;
     drop(root);
@@ -78,14 +86,38 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     drop(cwd);
     process::set_umask(process);
     sys::fd::keep_on_exec(3, birth.preserve_fds).map_err(|e| from_io(e, "preserve descriptors"))?;
+    let start = || {
+        if let Some(state) = birth.oci.state {
+            hooks::run(spec, Turn::StartContainer, state, pid)?;
+        }
+        program.execute()
+    };
     match birth.gate {
-        None => program.execute(),
+        None => start(),
         Some(gate) => {
             program.look()?;
             line.tell(&Note::Ready, None);
-            gate::wait(gate)?.pass(|| program.execute())
+            gate::wait(gate)?.pass(start)
         }
     }
+}
+
+/// Where this process is in the host's cgroups, if the container mounts any.
+fn own_cgroups(spec: &Spec) -> Result<OwnCgroups> {
+    match spec.mounts().iter().flatten().any(|mount| mount.typ().as_deref() == Some("cgroup")) {
+        true => Proc::open()?.read("self/cgroup").map(|text| OwnCgroups::parse(&text)),
+        false => Ok(OwnCgroups::default()),
+    }
+}
+
+/// The parent's hooks, then those in the container's namespaces.
+fn run_hooks_of_creation(oci: &Oci<'_>, spec: &Spec, pid: Option<i32>, line: &Line) -> Result<()> {
+    let Some(state) = oci.state else { return Ok(()) };
+    if [Turn::Prestart, Turn::CreateRuntime].iter().any(|turn| !hooks::of(spec, *turn).is_empty()) {
+        line.tell(&Note::Mounted, None);
+        line.wait()?;
+    }
+    hooks::run(spec, Turn::CreateContainer, state, pid)
 }
 
 /// Closes whatever of the parent's is open here but was not given to this process.
@@ -131,8 +163,14 @@ fn mount_root(at: &Path, rootfs: OwnedFd) -> Result<Root> {
 }
 
 /// All mounts of the specification, devices, masks; returns the terminal's slave side if one is wanted.
-fn mount_all(root: &mut Root, spec: &Spec, sources: Sources, line: &Line) -> Result<Option<OwnedFd>> {
-    root.mount_everything(spec, sources)?;
+fn mount_all(
+    root: &mut Root,
+    spec: &Spec,
+    sources: Sources,
+    cgroups: &OwnCgroups,
+    line: &Line,
+) -> Result<Option<OwnedFd>> {
+    root.mount_everything(spec, sources, cgroups)?;
     let process = spec.process().as_ref().filter(|process| process.terminal().unwrap_or(false));
     let slave = process.map(|process| terminal::open(root.fd(), process, line)).transpose()?;
     if let Some(slave) = &slave {
@@ -144,26 +182,59 @@ fn mount_all(root: &mut Root, spec: &Spec, sources: Sources, line: &Line) -> Res
         let read_only = linux.readonly_paths().as_ref().unwrap_or(&none);
         root.protect(masked, read_only)?;
     }
-    let read_only = spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false);
-    if read_only {
-        sys::mount::set_attributes(root.fd(), false, libc::MOUNT_ATTR_RDONLY, 0, 0)
-            .os(|| "make the root file system read-only")?;
-    }
     Ok(slave)
 }
 
+/// What hooks may still have needed to change.
+fn finish(root: &Root, spec: &Spec) -> Result<()> {
+    match spec.root().as_ref().and_then(|root| root.readonly()) {
+        Some(true) => sys::mount::set_attributes(root.fd(), false, libc::MOUNT_ATTR_RDONLY, 0, 0)
+            .os(|| "make the root file system read-only"),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the root file system `/` and lets go of the host's.
-fn enter(root: &Root, spec: &Spec) -> Result<()> {
+fn enter(root: &Root, no_pivot: bool) -> Result<()> {
     rustix::process::fchdir(root.fd()).os(|| "enter the root file system")?;
+    if no_pivot {
+        return enter_without_pivot(root);
+    }
     rustix::process::pivot_root(".", ".").os(|| "pivot_root")?;
     // The old root is stacked on the new one; "." is still the new one's.
     rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH).os(|| "let go of the host's file systems")?;
-    rustix::process::chdir("/").os(|| "chdir /")?;
-    let propagation = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().clone());
-    let flags = match propagation.as_deref() {
-        Some("shared") => rustix::mount::MountPropagationFlags::SHARED,
-        Some("slave") => rustix::mount::MountPropagationFlags::DOWNSTREAM,
-        _ => return Ok(()),
+    rustix::process::chdir("/").os(|| "chdir /")
+}
+
+/// Where the host's root is a ramfs, which cannot be exchanged, the new root is moved over it. The host's `/proc` and
+/// `/sys` are taken away first: a copy of them that shows everything would let a user namespace in the container mount
+/// its own.
+fn enter_without_pivot(root: &Root) -> Result<()> {
+    use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+    for path in ["/proc", "/sys"] {
+        match unmount(path, UnmountFlags::DETACH) {
+            // Not mounted there.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Err(e) => return Err(e).os(|| format!("let go of {path}")),
+        }
+    }
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(root.fd(), "", rustix::fs::CWD, "/", flags).os(|| "move the root file system to /")?;
+    rustix::process::chroot(".").os(|| "chroot")?;
+    rustix::process::chdir("/").os(|| "chdir /")
+}
+
+fn set_root_propagation(spec: &Spec) -> Result<()> {
+    use rustix::mount::MountPropagationFlags;
+    let propagation = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
+    // Also with `r` only the root itself: each mount below has the propagation it was given.
+    let flags = match propagation.map_or("", |word| word.strip_prefix('r').unwrap_or(word)) {
+        "" => return Ok(()),
+        "shared" => MountPropagationFlags::SHARED,
+        "slave" => MountPropagationFlags::DOWNSTREAM,
+        "private" => MountPropagationFlags::PRIVATE,
+        "unbindable" => MountPropagationFlags::UNBINDABLE,
+        other => return Err(Error::invalid(format!("unknown rootfsPropagation '{other}'"))),
     };
     rustix::mount::mount_change("/", flags).os(|| "set the root's propagation")
 }

@@ -270,9 +270,10 @@ fn file_system(kind: &str, target: &str, options: &[&str]) -> Result<SpecMount> 
 }
 
 fn bind(source: &Path, target: &Path, read_only: bool) -> Result<SpecMount> {
-    let mode = if read_only { "ro" } else { "rw" };
+    // With all mounts below, which `ro` alone would leave as they are.
+    let mode = if read_only { "rro" } else { "rw" };
     let options: Vec<String> =
-        ["rbind", "rprivate", "nosuid", "nodev", mode].iter().map(|word| word.to_string()).collect();
+        ["rbind", "rprivate", "rnosuid", "rnodev", mode].iter().map(|word| word.to_string()).collect();
     MountBuilder::default().typ("bind").source(source).destination(target).options(options).build().map_err(internal)
 }
 
