@@ -5,6 +5,7 @@ mod bpf;
 pub mod capabilities;
 pub mod cgroup;
 pub mod exec;
+pub mod cgroups;
 pub mod foreground;
 mod gate;
 pub mod hooks;

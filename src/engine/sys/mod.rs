@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod fd;
 pub mod interface;
 pub mod mount;
