@@ -17,7 +17,7 @@ use super::exec::join_cgroups;
 use super::hooks::{self, Turn};
 use super::mounts::{OwnCgroups, Root, Sources};
 use super::namespaces::Plan;
-use super::process::{self, Labels};
+use super::process::{self, Filter, Labels};
 use super::procfs::Proc;
 use super::program::Program;
 use super::wire::Note;
@@ -74,7 +74,8 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     let cwd = open_cwd(process)?;
     drop(root);
     let program = Program::new(process)?;
-    process::drop_privileges(process, labels, &birth.seccomp, line)?;
+    let filter = Filter { program: &birth.seccomp, flags: birth.seccomp_flags };
+    process::drop_privileges(process, labels, &filter, line)?;
     if birth.bound {
         // Changing the user has cleared it; whoever lost its parent meanwhile has not heard of that.
         die_with_parent()?;

@@ -1,11 +1,10 @@
 //! Containers: from options to an OCI specification to a running process and its end.
 
 pub mod birth;
-mod bpf;
 pub mod capabilities;
 pub mod cgroup;
-pub mod exec;
 pub mod cgroups;
+pub mod exec;
 pub mod foreground;
 mod gate;
 pub mod hooks;

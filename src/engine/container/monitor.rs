@@ -79,6 +79,7 @@ fn supervise(request: Request, control: &OwnedFd, seccomp: Vec<u8>, stdio: Vec<O
         rootfs: rootfs.try_clone().os(|| "copy a descriptor")?,
         mount_point: &request.rootfs.mount_point,
         seccomp,
+        seccomp_flags: 0,
         stdio,
         cgroup: Vec::new(),
         cgroup_v2: None,

@@ -158,8 +158,8 @@ impl Engine {
             process.and_then(|process| process.capabilities().as_ref()).and_then(|caps| caps.bounding().clone());
         let bounding: HashSet<Capability> = bounding.unwrap_or_default();
         self.cached_filter(&bounding, || {
-            let program = seccomp::default_filter(&bounding)?;
-            sys::fd::memory_file("seccomp", &program).map_err(|e| from_io(e, "memory file"))
+            let program = seccomp::compile(&seccomp::default_profile().resolve(&bounding)?)?;
+            sys::fd::memory_file("seccomp", &program.bytes).map_err(|e| from_io(e, "memory file"))
         })
     }
 

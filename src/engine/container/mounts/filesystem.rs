@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{Linux, LinuxIdMapping, Mount, Spec};
-use rustix::fs::{CWD, Mode, OFlags, openat2};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_reconfigure,
@@ -17,7 +17,7 @@ use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::sys::mount::{Change, change};
 use super::super::namespaces;
 use super::options::Options;
-use super::{INSIDE, Root};
+use super::{INSIDE, Root, lookup};
 
 /// File systems without a device, whose mounts alone are read-only.
 const VIRTUAL: [&str; 8] = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
@@ -138,7 +138,7 @@ impl Root {
     pub(super) fn remount(&self, mount: &Mount, options: &Options, spec: &Spec) -> Result<()> {
         let what = || format!("remount {}", mount.destination().display());
         let place =
-            openat2(self.fd(), mount.destination(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), INSIDE).os(what)?;
+            lookup(self.fd(), mount.destination(), OFlags::PATH | OFlags::CLOEXEC, INSIDE).os(what)?;
         if options.bind.is_none() && !options.data.is_empty() {
             let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
             let context = fspick(&place, "", flags).os(what)?;

@@ -30,6 +30,18 @@ pub use cgroup::Own as OwnCgroups;
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
+/// openat2(2), again when the kernel asks for it: it cannot tell whether `..` stays inside while something anywhere is
+/// renamed or mounted, and then says EAGAIN rather than to guess.
+fn lookup(fd: impl AsFd, path: impl rustix::path::Arg + Copy, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    for _ in 0..1000 {
+        match openat2(&fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
 /// A root file system under construction.
 pub struct Root {
     fd: OwnedFd,
@@ -222,7 +234,7 @@ impl Root {
     /// The folder a tmpfs is about to cover.
     fn covered(&self, target: &Path) -> Result<Option<OwnedFd>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match openat2(&self.fd, target, flags, Mode::empty(), INSIDE) {
+        match lookup(&self.fd, target, flags, INSIDE) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(None),
             Err(e) => Err(e).os(|| format!("open {}", target.display())),
@@ -241,7 +253,7 @@ impl Root {
         if plain_path {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
-        match openat2(&self.fd, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match lookup(&self.fd, target, OFlags::PATH | OFlags::CLOEXEC, resolve) {
             Ok(fd) if is_dir && file_type(&fd)? != FileType::Directory => {
                 Err(Error::invalid(format!("mount target {} is not a folder", target.display())))
             }
@@ -276,7 +288,7 @@ impl Root {
             }
         }
         let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&parent, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain).os(what)
+        lookup(&parent, name, OFlags::PATH | OFlags::CLOEXEC, plain).os(what)
     }
 
     /// Opens a folder in the root, making it and its parents (mode 0755, owner root) where they are missing.
@@ -286,7 +298,7 @@ impl Root {
     pub fn folder(&self, path: &Path) -> Result<OwnedFd> {
         let what = || format!("folder {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat2(&self.fd, path, flags, Mode::empty(), INSIDE) {
+        match lookup(&self.fd, path, flags, INSIDE) {
             Ok(fd) => return Ok(fd),
             Err(Errno::NOENT) => {}
             Err(Errno::NOTDIR) => {
@@ -303,7 +315,7 @@ impl Root {
         };
         let parent = self.folder(parent)?;
         mkdirat(&parent, name, Mode::from(0o755)).os(what)?;
-        openat2(&parent, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
+        lookup(&parent, name, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{CWD, FileType, OFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -11,7 +11,7 @@ use super::super::super::error::{Error, OsContext, Result};
 use super::super::super::sys;
 use super::filesystem::make;
 use super::options::Options;
-use super::{INSIDE, Root, file_type, join};
+use super::{INSIDE, Root, file_type, join, lookup};
 
 impl Root {
     /// Hides `masked` paths (files read as empty, folders are empty and read-only) and makes `read_only` ones so.
@@ -60,9 +60,9 @@ impl Root {
         let found = match own {
             Some((fd, rest)) if rest.as_os_str().is_empty() => fd.try_clone().map_err(|_| Errno::MFILE),
             Some((fd, rest)) => {
-                openat2(fd, rest, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+                lookup(fd, rest, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
             }
-            None => openat2(&self.fd, path, flags, Mode::empty(), INSIDE),
+            None => lookup(&self.fd, path, flags, INSIDE),
         };
         match found {
             Ok(fd) => Ok(Some(fd)),
