@@ -38,6 +38,8 @@ pub struct Birth<'a> {
     pub mount_point: &'a Path,
     /// The compiled seccomp program; empty for none.
     pub seccomp: Vec<u8>,
+    /// Its flags: `SECCOMP_FILTER_FLAG_*`.
+    pub seccomp_flags: u32,
     /// Standard input, output and error; empty for a terminal.
     pub stdio: Vec<OwnedFd>,
     /// Open `tasks` files of cgroup v1; the child writes itself into each.
@@ -64,8 +66,6 @@ pub struct Oci<'a> {
     pub no_new_keyring: bool,
     /// What hooks are told; without it those that run in the container's namespaces are left out.
     pub state: Option<&'a State>,
-    /// Flags of the seccomp program: `SECCOMP_FILTER_FLAG_*`.
-    pub seccomp_flags: u32,
 }
 
 /// A process that is being born.

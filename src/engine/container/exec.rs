@@ -21,7 +21,7 @@ use super::super::sys;
 use super::super::sys::process::Side;
 use super::birth::{Child, Line, lift, pair};
 use super::namespaces::{self, Visit};
-use super::process::{self, Labels};
+use super::process::{self, Filter, Labels};
 use super::program::{Program, open_working_folder};
 use super::terminal;
 
@@ -33,6 +33,8 @@ pub struct Exec<'a> {
     pub spec: &'a Spec,
     /// The compiled seccomp program; empty for none.
     pub seccomp: Vec<u8>,
+    /// Its flags.
+    pub seccomp_flags: u32,
     /// Standard input, output and error; empty for a terminal.
     pub stdio: Vec<OwnedFd>,
     /// Open `tasks` files of cgroup v1; the child writes itself into each.
@@ -179,7 +181,8 @@ fn become_program(mut target: Target, mut exec: Exec<'_>, line: &mut Line) -> Re
     let folder = open_working_folder(process.cwd())?;
     drop(target);
     let program = Program::new(process)?;
-    process::drop_privileges(process, labels, &exec.seccomp, line)?;
+    let filter = Filter { program: &exec.seccomp, flags: exec.seccomp_flags };
+    process::drop_privileges(process, labels, &filter, line)?;
     rustix::process::fchdir(&folder).os(|| format!("working folder {}", process.cwd().display()))?;
     drop(folder);
     process::set_umask(process);

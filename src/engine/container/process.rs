@@ -289,20 +289,41 @@ pub(super) fn give_to(stream: &OwnedFd, uid: u32) -> Result<()> {
     }
 }
 
+/// A compiled seccomp program; empty for none.
+pub struct Filter<'a> {
+    /// Instructions in the kernel's form.
+    pub program: &'a [u8],
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+}
+
+impl Filter<'_> {
+    /// Loads it for this process and hands its listener, if it has one, to the parent.
+    fn load(&self, line: &Line) -> Result<()> {
+        if self.program.is_empty() {
+            return Ok(());
+        }
+        let listener = sys::seccomp::load(self.program, self.flags).map_err(|e| from_io(e, "load the seccomp filter"))?;
+        if let Some(listener) = &listener {
+            line.tell(&Note::Listener, Some(listener.as_fd()));
+        }
+        Ok(())
+    }
+}
+
 /// Filter, user, groups and capabilities, in the order in which each still may do the next.
 ///
 /// # Errors
 /// `permission`, `os`.
-pub fn drop_privileges(process: &Process, labels: Labels, seccomp: &[u8], line: &Line) -> Result<()> {
+pub fn drop_privileges(process: &Process, labels: Labels, filter: &Filter<'_>, line: &Line) -> Result<()> {
     let no_new_privileges = process.no_new_privileges().unwrap_or(false);
     if no_new_privileges {
         rustix::thread::set_no_new_privs(true).os(|| "set no_new_privs")?;
     }
     labels.apply()?;
     // With no_new_privs any process may load a filter, so it can come last; without, it needs CAP_SYS_ADMIN.
-    let load = || sys::seccomp::load(seccomp, 0).map(drop).map_err(|e| from_io(e, "load the seccomp filter"));
-    if !seccomp.is_empty() && !no_new_privileges {
-        load()?;
+    if !no_new_privileges {
+        filter.load(line)?;
     }
     let sets = capabilities::Sets::from_spec(process.capabilities().as_ref());
     capabilities::limit_bounding(&sets)?;
@@ -310,8 +331,8 @@ pub fn drop_privileges(process: &Process, labels: Labels, seccomp: &[u8], line: 
     rustix::thread::set_keep_capabilities(true).os(|| "keep capabilities")?;
     set_user(process)?;
     capabilities::apply(&sets, line)?;
-    if !seccomp.is_empty() && no_new_privileges {
-        load()?;
+    if no_new_privileges {
+        filter.load(line)?;
     }
     Ok(())
 }

@@ -64,4 +64,14 @@ impl Proc {
         file.read_to_string(&mut text).os(what)?;
         Ok(text)
     }
+
+    /// The id of this process, as the processes of this procfs know it.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn own_pid(&self) -> Result<i32> {
+        let link = rustix::fs::readlinkat(&self.0, "self", Vec::new()).os(|| "read /proc/self")?;
+        let text = link.to_str().unwrap_or_default();
+        text.parse().map_err(|_| Error::integrity(format!("/proc/self leads to '{text}'")))
+    }
 }

@@ -39,3 +39,44 @@ pub fn load(program: &[u8], flags: u32) -> io::Result<Option<OwnedFd>> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that answers calls of one number with `value`, and allows the rest.
+    fn program(number: i64, value: u32) -> Vec<u8> {
+        let step = |code: u16, jt: u8, jf: u8, k: u32| [&code.to_ne_bytes()[..], &[jt, jf], &k.to_ne_bytes()].concat();
+        [step(0x20, 0, 0, 0), step(0x15, 0, 1, number as u32), step(0x06, 0, 0, value), step(0x06, 0, 0, 0x7fff_0000)]
+            .concat()
+    }
+
+    #[test]
+    fn a_listener_hears_of_calls() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let notify = program(libc::SYS_getpriority, libc::SECCOMP_RET_USER_NOTIF);
+            let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
+            send.send(load(&notify, flags).unwrap().expect("a listener")).unwrap();
+            // SAFETY: the call has no pointers.
+            let result = unsafe { libc::syscall(libc::SYS_getpriority, 0, 0) };
+            (result, io::Error::last_os_error().raw_os_error())
+        });
+        let listener = receive.recv().unwrap();
+        let mut events = [rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut events, None).unwrap(), 1);
+        // Without a listener such calls fail.
+        drop(listener);
+        assert_eq!(thread.join().unwrap(), (-1, Some(libc::ENOSYS)));
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_an_error() {
+        let fails = |bytes: &[u8], flags: u32| load(bytes, flags).unwrap_err().raw_os_error();
+        assert_eq!(fails(&[], 0), Some(libc::EINVAL));
+        assert_eq!(fails(&[0; 7], 0), Some(libc::EINVAL));
+        assert_eq!(fails(&[0xff; 8], 0), Some(libc::EINVAL));
+        assert_eq!(fails(&program(0, 0), 1 << 30), Some(libc::EINVAL));
+    }
+}

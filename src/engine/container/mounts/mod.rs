@@ -5,22 +5,42 @@
 //! `/proc` and `/sys` must be real folders, and what is masked below them is found from their own mounts'
 //! descriptors (CVE-2023-27561, CVE-2025-31133, CVE-2025-52881).
 
+mod cgroup;
+mod copy;
+mod devices;
+mod filesystem;
+pub mod options;
+mod protect;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Mount, Spec};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
-};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
-use super::super::error::{Error, OsContext, Result};
+use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::sys;
-use super::spec::DEVICES;
+use super::namespaces;
+use filesystem::{make, mapping, propagate};
+use options::Options;
+
+pub use cgroup::Own as OwnCgroups;
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// openat2(2), again when the kernel asks for it: it cannot tell whether `..` stays inside while something anywhere is
+/// renamed or mounted, and then says EAGAIN rather than to guess.
+fn lookup(fd: impl AsFd, path: impl rustix::path::Arg + Copy, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    for _ in 0..1000 {
+        match openat2(&fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::AGAIN)
+}
 
 /// A root file system under construction.
 pub struct Root {
@@ -29,51 +49,7 @@ pub struct Root {
     own: Vec<(PathBuf, OwnedFd)>,
 }
 
-/// Mount options as the specification lists them, sorted by what takes them.
-#[derive(Default)]
-struct Options {
-    attributes: u64,
-    recursive: bool,
-    propagation: u64,
-    data: Vec<(String, Option<String>)>,
-}
-
-impl Options {
-    fn parse(list: &[String]) -> Options {
-        let mut options = Options::default();
-        for word in list {
-            let bit = match word.as_str() {
-                "ro" => libc::MOUNT_ATTR_RDONLY,
-                "nosuid" => libc::MOUNT_ATTR_NOSUID,
-                "nodev" => libc::MOUNT_ATTR_NODEV,
-                "noexec" => libc::MOUNT_ATTR_NOEXEC,
-                "noatime" => libc::MOUNT_ATTR_NOATIME,
-                "strictatime" => libc::MOUNT_ATTR_STRICTATIME,
-                "nodiratime" => libc::MOUNT_ATTR_NODIRATIME,
-                _ => 0,
-            };
-            options.attributes |= bit;
-            match word.as_str() {
-                _ if bit != 0 => {}
-                "rbind" => options.recursive = true,
-                "exec" => options.attributes &= !libc::MOUNT_ATTR_NOEXEC,
-                "suid" => options.attributes &= !libc::MOUNT_ATTR_NOSUID,
-                "dev" => options.attributes &= !libc::MOUNT_ATTR_NODEV,
-                "rw" | "bind" | "relatime" => {}
-                "private" | "rprivate" => options.propagation = libc::MS_PRIVATE,
-                "slave" | "rslave" => options.propagation = libc::MS_SLAVE,
-                "shared" | "rshared" => options.propagation = libc::MS_SHARED,
-                other => options.data.push(match other.split_once('=') {
-                    Some((key, value)) => (key.to_string(), Some(value.to_string())),
-                    None => (other.to_string(), None),
-                }),
-            }
-        }
-        options
-    }
-}
-
-/// Mount sources that were opened before the container's namespaces were made.
+/// Bind mounts that were opened before the container's namespaces were made, by their place in the specification.
 #[derive(Default)]
 pub struct Sources(Vec<Option<OwnedFd>>);
 
@@ -82,31 +58,56 @@ impl Sources {
     pub fn descriptors(&mut self) -> impl Iterator<Item = &mut OwnedFd> {
         self.0.iter_mut().flatten()
     }
+
+    fn take(&mut self, at: usize) -> Option<OwnedFd> {
+        self.0.get_mut(at).and_then(Option::take)
+    }
 }
 
-/// Opens sources.
+/// Opens the sources that the container itself could not: those of a container in a user namespace, which may not
+/// enter their folders; id-mapped ones; and those that stay tied to the host's mounts, as all mounts of the
+/// container's own namespace are cut off from these.
+///
+/// # Errors
+/// `not_found` for a source that is missing; `invalid_argument`, `os`.
+pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
+    let mut list = Vec::new();
+    for (at, mount) in spec.mounts().iter().flatten().enumerate() {
+        let words = mount.options().as_deref().unwrap_or_default();
+        let tied = |word: &String| matches!(word.trim_start_matches('r'), "slave" | "shared" | "idmap");
+        let is_mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+        if !(has_user || is_mapped || words.iter().any(tied)) {
+            continue;
+        }
+        let options = Options::parse(words)?;
+        if is_bind(mount, &options) && !options.remount {
+            list.resize_with(at + 1, || None);
+            list[at] = Some(filesystem::bind(mount, &options, spec.linux().as_ref())?);
+        }
+    }
+    Ok(Sources(list))
+}
+
+fn is_bind(mount: &Mount, options: &Options) -> bool {
+    options.bind.is_some() || matches!(mount.typ().as_deref(), None | Some("bind" | "rbind" | ""))
+}
+
+/// A folder of the host as a root file system: a detached mount of it and all below, cut off from the host's.
 ///
 /// # Errors
 /// `not_found`, `os`.
-pub fn sources(_spec: &Spec, _has_user: bool) -> Result<Sources> {
-    Ok(Sources::default())
+pub fn folder(path: &Path) -> Result<OwnedFd> {
+    let what = || format!("root file system {}", path.display());
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, path, flags).os(what)?;
+    if file_type(&tree)? != FileType::Directory {
+        return Err(Error::invalid(format!("{} is not a folder", what())));
+    }
+    sys::mount::set_attributes(&tree, true, 0, 0, libc::MS_PRIVATE).os(what)?;
+    Ok(tree)
 }
 
 impl Root {
-    /// Mounts.
-    ///
-    /// # Errors
-    /// `os`.
-    pub fn mount_everything(&mut self, spec: &Spec, _sources: Sources) -> Result<()> {
-        for mount in spec.mounts().iter().flatten() {
-            self.mount(mount)?;
-            if mount.destination() == Path::new("/dev") {
-                self.populate_dev(&DEVICES.map(str::to_string))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Takes a mounted root file system.
     pub fn new(fd: OwnedFd) -> Root {
         Root { fd, own: Vec::new() }
@@ -117,46 +118,127 @@ impl Root {
         self.fd.as_fd()
     }
 
-    /// Does one mount of the specification.
+    /// Does all mounts of the specification, in their order, and makes the devices.
     ///
     /// # Errors
     /// `not_found` for a bind source that is missing; `invalid_argument` for a target that cannot be one; `os`.
-    pub fn mount(&mut self, mount: &Mount) -> Result<()> {
-        let target = mount.destination();
-        let no_options = Vec::new();
-        let list = mount.options().as_ref().unwrap_or(&no_options);
-        let options = Options::parse(list);
-        let kind = mount.typ().as_deref().unwrap_or("bind");
-        if kind == "bind" || list.iter().any(|word| word == "bind" || word == "rbind") {
-            let source = mount.source().as_deref().unwrap_or(Path::new(""));
-            return self.bind(source, target, &options);
+    pub fn mount_everything(&mut self, spec: &Spec, mut sources: Sources, cgroups: &OwnCgroups) -> Result<()> {
+        let dev = Path::new("/dev");
+        let list = spec.mounts().as_deref().unwrap_or_default();
+        if !list.iter().any(|mount| mount.destination() == dev) {
+            self.make_devices(spec, None)?;
         }
-        let tree = make(kind, &options).map_err(|e| e.context(format!("mount {kind} on {}", target.display())))?;
-        let special = matches!(kind, "proc" | "sysfs" | "cgroup2");
-        self.attach(&tree, target, true, special)?;
-        if special {
-            self.own.push((target.clone(), tree));
+        let mut closing = None;
+        for (at, mount) in list.iter().enumerate() {
+            let words = mount.options().as_deref().unwrap_or_default();
+            let shown = || format!("mount {}", mount.destination().display());
+            let mut options = Options::parse(words).map_err(|e| e.context(shown()))?;
+            let is_fresh_dev = mount.destination() == dev && !is_bind(mount, &options) && !options.remount;
+            // It is filled first, also by the mounts below it.
+            let closes = is_fresh_dev && options.own.set & libc::MOUNT_ATTR_RDONLY != 0;
+            if closes {
+                options.own.set &= !libc::MOUNT_ATTR_RDONLY;
+            }
+            let tree = self.mount(mount, &options, sources.take(at), spec, cgroups)?;
+            // Devices belong onto the fresh /dev, before anything that may be mounted below it.
+            if let (true, Some(tree)) = (is_fresh_dev, &tree) {
+                self.make_devices(spec, Some(tree))?;
+            }
+            if closes {
+                closing = tree;
+            }
         }
-        Ok(())
+        match closing {
+            Some(dev) => {
+                sys::mount::set_attributes(&dev, false, libc::MOUNT_ATTR_RDONLY, 0, 0).os(|| "make /dev read-only")
+            }
+            None => Ok(()),
+        }
     }
 
-    fn bind(&self, source: &Path, target: &Path, options: &Options) -> Result<()> {
-        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        if options.recursive {
-            flags |= OpenTreeFlags::AT_RECURSIVE;
+    /// Does one mount of the specification; returns a file system that was made for it.
+    fn mount(
+        &mut self,
+        mount: &Mount,
+        options: &Options,
+        source: Option<OwnedFd>,
+        spec: &Spec,
+        cgroups: &OwnCgroups,
+    ) -> Result<Option<OwnedFd>> {
+        let target = mount.destination();
+        if target == Path::new("/") {
+            return Err(Error::invalid("nothing can be mounted on / of a container"));
         }
-        let tree = match open_tree(rustix::fs::CWD, source, flags) {
-            Err(Errno::NOENT) => {
-                let message = format!("cannot mount '{}': no such file or folder on the host", source.display());
-                return Err(Error::not_found(message).with_hint("make it first: fs.mkdir(path)"));
+        if options.remount {
+            return self.remount(mount, options, spec).map(|()| None);
+        }
+        if is_bind(mount, options) {
+            let tree = match source {
+                Some(tree) => tree,
+                None => filesystem::bind(mount, options, None)?,
+            };
+            let is_dir = file_type(&tree)? == FileType::Directory;
+            return self.attach(&tree, target, is_dir, false).map(|()| None);
+        }
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        if mapping(mount, options, None)?.is_some() {
+            let message = format!("mount {}: only bind mounts can be id-mapped", target.display());
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let has_cgroup_ns = namespaces::has(spec, LinuxNamespaceType::Cgroup);
+        if kind == "cgroup" {
+            return self.mount_cgroups(mount, options, cgroups, has_cgroup_ns).map(|()| None);
+        }
+        let tree = self.file_system(kind, mount, options, spec)?;
+        let special = matches!(kind, "proc" | "sysfs" | "cgroup2");
+        self.attach(&tree, target, true, special)?;
+        propagate(&tree, options)?;
+        if special {
+            self.own.push((target.clone(), tree));
+            return Ok(None);
+        }
+        Ok(Some(tree))
+    }
+
+    fn file_system(&self, kind: &str, mount: &Mount, options: &Options, spec: &Spec) -> Result<OwnedFd> {
+        let target = mount.destination();
+        let source = mount.source().as_deref().filter(|source| !source.as_os_str().is_empty());
+        let what = |e: Error| e.context(format!("mount {kind} on {}", target.display()));
+        let mut more = Options { data: options.data.clone(), ..Options::parse(&[])? };
+        (more.own, more.deep) = (options.own, options.deep);
+        let covered = if kind == "tmpfs" { self.covered(target)? } else { None };
+        if let (Some(covered), false) = (&covered, options.has_data("mode")) {
+            let mode = fstat(covered).os(|| "stat").map_err(what)?.st_mode & 0o7777;
+            more.data.push(("mode".into(), Some(format!("{mode:o}"))));
+        }
+        let label = spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref()).filter(|l| !l.is_empty());
+        if let (Some(label), "tmpfs" | "mqueue") = (label, kind)
+            && super::process::is_selinux_on()
+        {
+            more.data.push(("context".into(), Some(label.into())));
+        }
+        match make(kind, source.unwrap_or(Path::new(kind)), &more) {
+            // The network's owner decides about /sys.
+            Err(error) if kind == "sysfs" && error.kind() == Kind::Permission => self.bind_sys(options).map_err(what),
+            Ok(tree) => {
+                if let (Some(covered), true) = (covered, options.copy_up) {
+                    copy::copy_folder(covered.as_fd(), tree.as_fd()).map_err(what)?;
+                    copy::dress_root(&covered, &tree).map_err(what)?;
+                }
+                Ok(tree)
             }
-            other => other.os(|| format!("mount source {}", source.display()))?,
-        };
-        let propagation = if options.propagation == 0 { libc::MS_PRIVATE } else { options.propagation };
-        sys::mount::set_attributes(&tree, options.recursive, options.attributes, 0, propagation)
-            .os(|| format!("set options of mount {}", target.display()))?;
-        let is_dir = file_type(&tree)? == FileType::Directory;
-        self.attach(&tree, target, is_dir, false)
+            Err(e) => Err(what(e)),
+        }
+    }
+
+    /// The folder a tmpfs is about to cover.
+    fn covered(&self, target: &Path) -> Result<Option<OwnedFd>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match lookup(&self.fd, target, flags, INSIDE) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(None),
+            Err(e) => Err(e).os(|| format!("open {}", target.display())),
+        }
     }
 
     /// Joins a detached mount to a place in the root, making the place if it is not there.
@@ -171,7 +253,7 @@ impl Root {
         if plain_path {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
-        match openat2(&self.fd, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match lookup(&self.fd, target, OFlags::PATH | OFlags::CLOEXEC, resolve) {
             Ok(fd) if is_dir && file_type(&fd)? != FileType::Directory => {
                 Err(Error::invalid(format!("mount target {} is not a folder", target.display())))
             }
@@ -206,7 +288,7 @@ impl Root {
             }
         }
         let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&parent, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain).os(what)
+        lookup(&parent, name, OFlags::PATH | OFlags::CLOEXEC, plain).os(what)
     }
 
     /// Opens a folder in the root, making it and its parents (mode 0755, owner root) where they are missing.
@@ -216,7 +298,7 @@ impl Root {
     pub fn folder(&self, path: &Path) -> Result<OwnedFd> {
         let what = || format!("folder {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat2(&self.fd, path, flags, Mode::empty(), INSIDE) {
+        match lookup(&self.fd, path, flags, INSIDE) {
             Ok(fd) => return Ok(fd),
             Err(Errno::NOENT) => {}
             Err(Errno::NOTDIR) => {
@@ -233,130 +315,8 @@ impl Root {
         };
         let parent = self.folder(parent)?;
         mkdirat(&parent, name, Mode::from(0o755)).os(what)?;
-        openat2(&parent, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
+        lookup(&parent, name, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
     }
-
-    /// Gives the container the usual devices and links in `/dev`, which must be a fresh tmpfs by now.
-    ///
-    /// # Errors
-    /// `os`; `integrity` when the host's own device is not one.
-    pub fn populate_dev(&self, devices: &[String]) -> Result<()> {
-        for path in devices {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            let tree = open_tree(rustix::fs::CWD, path.as_str(), flags).os(|| format!("device {path}"))?;
-            if file_type(&tree)? != FileType::CharacterDevice {
-                return Err(Error::integrity(format!("{path} of this host is not a character device")));
-            }
-            self.attach(&tree, Path::new(path), false, true)?;
-        }
-        let dev = self.folder(Path::new("/dev"))?;
-        let links = [
-            ("/proc/self/fd", "fd"),
-            ("/proc/self/fd/0", "stdin"),
-            ("/proc/self/fd/1", "stdout"),
-            ("/proc/self/fd/2", "stderr"),
-            ("pts/ptmx", "ptmx"),
-        ];
-        for (to, name) in links {
-            match rustix::fs::symlinkat(to, &dev, name) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(e) => return Err(e).os(|| format!("link /dev/{name}")),
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts a terminal's slave on `/dev/console`.
-    ///
-    /// # Errors
-    /// `os`.
-    pub fn console(&self, slave: &OwnedFd) -> Result<()> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let tree = open_tree(slave, "", flags).os(|| "the terminal")?;
-        self.attach(&tree, Path::new("/dev/console"), false, true)
-    }
-
-    /// Hides `masked` paths (files read as empty, folders are empty and read-only) and makes `read_only` ones so.
-    ///
-    /// # Errors
-    /// `os`; `integrity` when the host's `/dev/null` is not what it should be.
-    pub fn protect(&self, masked: &[String], read_only: &[String]) -> Result<()> {
-        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let mut empty = None;
-        for path in masked {
-            let Some(place) = self.find(path)? else { continue };
-            let tree = if file_type(&place)? == FileType::Directory {
-                // Only what is mounted somewhere can be cloned (a detached tree not before Linux 6.15).
-                match &empty {
-                    Some(empty) => {
-                        open_tree(empty, "", clone | OpenTreeFlags::AT_EMPTY_PATH).os(|| format!("mask {path}"))?
-                    }
-                    None => {
-                        let options = Options::parse(&["ro".into(), "nosuid".into(), "nodev".into(), "noexec".into()]);
-                        let tree = make("tmpfs", &options)?;
-                        join(&tree, &place).os(|| format!("mask {path}"))?;
-                        empty = Some(tree);
-                        continue;
-                    }
-                }
-            } else {
-                null(clone)?
-            };
-            join(&tree, &place).os(|| format!("mask {path}"))?;
-        }
-        for path in read_only {
-            let Some(place) = self.find(path)? else { continue };
-            let flags = clone | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
-            let tree = open_tree(&place, "", flags).os(|| format!("protect {path}"))?;
-            sys::mount::set_attributes(&tree, true, libc::MOUNT_ATTR_RDONLY, 0, 0).os(|| format!("protect {path}"))?;
-            join(&tree, &place).os(|| format!("protect {path}"))?;
-        }
-        Ok(())
-    }
-
-    /// A path to protect: below one of our own mounts from its descriptor and without links, else inside the root.
-    fn find(&self, path: &str) -> Result<Option<OwnedFd>> {
-        let path = Path::new(path);
-        let own = self.own.iter().find_map(|(at, fd)| path.strip_prefix(at).ok().map(|rest| (fd, rest)));
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found = match own {
-            Some((fd, rest)) => {
-                openat2(fd, rest, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
-            }
-            None => openat2(&self.fd, path, flags, Mode::empty(), INSIDE),
-        };
-        match found {
-            Ok(fd) => Ok(Some(fd)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(e) => Err(e).os(|| format!("protect {}", path.display())),
-        }
-    }
-}
-
-/// A new detached file system.
-fn make(kind: &str, options: &Options) -> Result<OwnedFd> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).os(|| format!("open file system {kind}"))?;
-    // What mount tables show.
-    fsconfig_set_string(&context, "source", kind).os(|| format!("name file system {kind}"))?;
-    for (key, value) in &options.data {
-        match value {
-            Some(value) => fsconfig_set_string(&context, key.as_str(), value.as_str()),
-            None => fsconfig_set_flag(&context, key.as_str()),
-        }
-        .os(|| format!("option {key} of {kind}"))?;
-    }
-    fsconfig_create(&context).os(|| format!("create {kind}"))?;
-    let attributes = MountAttrFlags::from_bits_retain(options.attributes as _);
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).os(|| format!("mount {kind}"))
-}
-
-/// The host's `/dev/null`, if that is what it is.
-fn null(clone: OpenTreeFlags) -> Result<OwnedFd> {
-    let tree = open_tree(rustix::fs::CWD, "/dev/null", clone).os(|| "/dev/null")?;
-    let stat = fstat(&tree).os(|| "/dev/null")?;
-    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        && (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)) == (1, 3);
-    if is_null { Ok(tree) } else { Err(Error::integrity("/dev/null of this host is not the null device")) }
 }
 
 fn join(tree: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {

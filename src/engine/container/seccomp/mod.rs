@@ -9,6 +9,7 @@
 //! machine.rs   architectures and their ABIs     numbers.rs  names to numbers
 //! answers.rs   what each call number is answered            -> a table an ABI
 //! program.rs   tables to instructions           compile.rs  all of it, with flags -> Program
+//! reading.rs   for tests: the same answers without a compiler
 //! ```
 //!
 //! Source: seccomp(2); runtime-spec config-linux.md, "Seccomp".
@@ -19,6 +20,8 @@ mod machine;
 mod numbers;
 mod profile;
 mod program;
+#[cfg(test)]
+mod reading;
 mod resolve;
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,7 @@ impl Writer {
     /// more such call.
     fn near(&mut self, label: Label) -> Label {
         let distance = self.distance(label);
-        if distance + 1 <= usize::from(u8::MAX) {
+        if distance < usize::from(u8::MAX) {
             return label;
         }
         let target = self.steps[label.0];
