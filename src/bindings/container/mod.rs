@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::engine::container::create::Target;
 use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
-use crate::engine::container::options::{Command, Input};
+use crate::engine::container::options::Command;
 use crate::engine::container::record::Record;
 use crate::engine::error::{Error, Kind, OsContext, Result};
 use crate::engine::image::Image;

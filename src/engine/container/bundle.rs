@@ -34,6 +34,8 @@ pub(in super::super) struct Filter {
     pub seccomp: Option<LinuxSeccomp>,
     /// The program; empty without a filter.
     pub program: OwnedFd,
+    /// Flags to load it with.
+    pub flags: u32,
 }
 
 impl Engine {
@@ -52,7 +54,7 @@ impl Engine {
     }
 
     /// Makes the folders of an overlay in `dir`, which will be at `last` when the container starts.
-    pub(super) fn prepare_rootfs(&self, dir: &Path, last: &Path, base: Base<'_>) -> Result<Rootfs> {
+    pub(super) fn prepare_rootfs(&self, dir: &Path, last: &Path, base: Base<'_>, volatile: bool) -> Result<Rootfs> {
         for name in ["upper", "work", "rootfs"] {
             let path = dir.join(name);
             fs::create_dir(&path).os(|| format!("create {}", path.display()))?;
@@ -62,6 +64,7 @@ impl Engine {
             upper: last.join("upper"),
             work: last.join("work"),
             mount_point: last.join("rootfs"),
+            volatile,
         };
         // The upper folder is the root folder: it takes the looks of the one below.
         let (top, upper) = (&rootfs.lowers[0], dir.join("upper"));
@@ -116,7 +119,7 @@ impl Engine {
     pub(super) fn filter(&self, options: &Options) -> Result<std::sync::Arc<Filter>> {
         if options.privileged || options.seccomp == Seccomp::Unconfined {
             let program = sys::fd::memory_file("seccomp", b"").map_err(|e| from_io(e, "memory file"))?;
-            return Ok(std::sync::Arc::new(Filter { seccomp: None, program }));
+            return Ok(std::sync::Arc::new(Filter { seccomp: None, program, flags: 0 }));
         }
         let bounding = capabilities::resolve(options.privileged, &options.cap_add, &options.cap_drop)?;
         match &options.seccomp {
@@ -133,8 +136,9 @@ fn compile(profile: &seccomp::Profile, bounding: &HashSet<Capability>) -> Result
         let error = Error::new(Kind::Unsupported, "a system call profile that notifies needs somebody to listen");
         return Err(error.with_hint("`moonshell oci` serves listenerPath"));
     }
+    let flags = program.flags;
     let program = sys::fd::memory_file("seccomp", &program.bytes).map_err(|e| from_io(e, "memory file"))?;
-    Ok(Filter { seccomp: Some(resolved), program })
+    Ok(Filter { seccomp: Some(resolved), program, flags })
 }
 
 /// The nodes behind the devices that were asked for; all of the host's for a privileged container.

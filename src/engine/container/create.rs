@@ -203,7 +203,7 @@ impl Engine {
     ) -> Result<Record> {
         let base = Base { lowers: &found.lowers, config: &found.config };
         let identity = self.identity(base, options)?;
-        let rootfs = self.prepare_rootfs(dir, last, base)?;
+        let rootfs = self.prepare_rootfs(dir, last, base, options.auto_remove)?;
         let files = self.write_files(dir, last, id, options)?;
         let data = data_folders(&options.mounts)?;
         let places: Vec<(PathBuf, PathBuf)> = data

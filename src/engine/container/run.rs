@@ -36,7 +36,7 @@ impl Engine {
         self.cancel().check()?;
         options.check()?;
         let identity = self.identity(base, options)?;
-        let rootfs = self.prepare_rootfs(area.path(), area.path(), base)?;
+        let rootfs = self.prepare_rootfs(area.path(), area.path(), base, true)?;
         let id = area.path().file_name().and_then(|name| name.to_str()).unwrap_or_default().to_string();
         let files = self.write_files(area.path(), area.path(), &id, options)?;
         let filter = self.filter(options)?;

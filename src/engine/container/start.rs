@@ -69,8 +69,9 @@ impl Engine {
     ) -> Result<OwnedFd> {
         self.fill_in_others(record)?;
         let (root, id) = (self.store().root().to_path_buf(), record.id.clone());
-        let memory = memory_file(&Request::Kept { root, id, bound, attach: !stdio.is_empty(), restarts })?;
         let filter = self.filter(&record.options)?;
+        let (attach, seccomp_flags) = (!stdio.is_empty(), filter.flags);
+        let memory = memory_file(&Request::Kept { root, id, bound, attach, restarts, seccomp_flags })?;
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socketpair")?;
         let held = lock.fd().ok_or_else(|| Error::new(Kind::Internal, "a container's lock is gone"))?;

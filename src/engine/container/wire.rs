@@ -53,6 +53,8 @@ pub enum Request {
         attach: bool,
         /// Its restarts so far, when this start is one of them.
         restarts: u32,
+        /// Flags of the system call filter.
+        seccomp_flags: u32,
     },
 }
 
@@ -67,6 +69,8 @@ pub struct Rootfs {
     pub work: PathBuf,
     /// An empty folder to mount on, seen only in the container's own mount namespace.
     pub mount_point: PathBuf,
+    /// Sync nothing, not even when a program asks for it: for what is not to outlive its first run.
+    pub volatile: bool,
 }
 
 /// What a client tells a monitor.

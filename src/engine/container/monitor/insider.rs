@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::Process;
 
-use super::super::super::error::{Error, Result};
+use super::super::super::error::Result;
 use super::super::birth::Child;
 use super::super::cgroups::Cgroup;
 use super::super::exec::{self, Exec};
@@ -34,6 +34,8 @@ pub struct Surroundings<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// Its system call filter; empty for none.
     pub seccomp: &'a [u8],
+    /// The filter's flags.
+    pub seccomp_flags: u32,
 }
 
 impl Insider {
@@ -54,6 +56,7 @@ impl Insider {
             process,
             spec: &spec,
             seccomp: at.seccomp.to_vec(),
+            seccomp_flags: at.seccomp_flags,
             stdio,
             cgroup: joining.v1,
             cgroup_v2: joining.v2,
@@ -76,10 +79,5 @@ impl Insider {
             Some(_) => {}
         }
         Ok(note)
-    }
-
-    /// What to tell when it cannot be found out how it ended.
-    pub fn lost(error: &Error) -> Failure {
-        Failure::from(error)
     }
 }

@@ -40,6 +40,8 @@ pub struct Charge {
     pub lock: OwnedFd,
     /// Its system call filter; empty for none.
     pub seccomp: Vec<u8>,
+    /// The filter's flags.
+    pub seccomp_flags: u32,
     /// Its restarts so far.
     pub restarts: u32,
 }
@@ -75,6 +77,7 @@ pub struct Keeper {
     pub(super) record: Record,
     pub(super) state: State,
     pub(super) seccomp: Vec<u8>,
+    pub(super) seccomp_flags: u32,
     pub(super) clients: Clients,
     pub(super) relay: Relay,
     pub(super) insiders: Vec<Insider>,
@@ -124,7 +127,7 @@ pub fn read_spec(folder: &Path) -> Result<Spec> {
 
 impl Keeper {
     fn begin(charge: Charge, first: First) -> Result<Keeper> {
-        let Charge { root, id, lock, seccomp, restarts } = charge;
+        let Charge { root, id, lock, seccomp, seccomp_flags, restarts } = charge;
         let folder = record::folder(&root, &id);
         let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
         let record = record::read_record(&folder)?
@@ -154,6 +157,7 @@ impl Keeper {
             record,
             state,
             seccomp,
+            seccomp_flags,
             lock,
             listener,
             log,
@@ -229,6 +233,7 @@ impl Keeper {
             rootfs: overlay,
             mount_point: &self.record.rootfs.mount_point,
             seccomp: self.seccomp.clone(),
+            seccomp_flags: self.seccomp_flags,
             stdio,
             cgroup: joining.v1,
             cgroup_v2: joining.v2,
@@ -544,7 +549,8 @@ impl Keeper {
     pub(super) fn surroundings(&self) -> Option<Surroundings<'_>> {
         let run = self.run.as_ref().filter(|run| run.ended.is_none())?;
         let (folder, seccomp) = (self.folder.as_path(), self.seccomp.as_slice());
-        Some(Surroundings { folder, init: &run.child, cgroup: run.cgroup.as_ref(), seccomp })
+        let cgroup = run.cgroup.as_ref();
+        Some(Surroundings { folder, init: &run.child, cgroup, seccomp, seccomp_flags: self.seccomp_flags })
     }
 }
 

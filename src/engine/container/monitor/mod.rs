@@ -54,9 +54,10 @@ pub fn run(fds: Vec<OwnedFd>) -> i32 {
             // The engine may be gone; then there is nobody to tell.
             let _ = send(&control, &report, None);
         }
-        Request::Kept { root, id, bound, attach, restarts } => {
+        Request::Kept { root, id, bound, attach, restarts, seccomp_flags } => {
             let first = keeper::First { control: parts.control, bound, attach, stdio: parts.stdio };
-            keeper::run(keeper::Charge { root, id, lock: parts.lock, seccomp: parts.seccomp, restarts }, first);
+            let (lock, seccomp) = (parts.lock, parts.seccomp);
+            keeper::run(keeper::Charge { root, id, lock, seccomp, seccomp_flags, restarts }, first);
         }
     }
     0

@@ -51,6 +51,7 @@ fn live(
         rootfs: overlay,
         mount_point: &rootfs.mount_point,
         seccomp,
+        seccomp_flags: 0,
         stdio,
         cgroup: joining.v1,
         cgroup_v2: joining.v2,

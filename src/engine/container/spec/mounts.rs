@@ -36,7 +36,7 @@ pub fn mounts(options: &Options, facts: &Facts) -> Result<Vec<SpecMount>> {
     }
     let covered = |target: &str| options.mounts.iter().any(|mount| mount.target == Path::new(target));
     for (target, source) in facts.files.iter().filter(|(target, _)| !covered(target)) {
-        list.push(bind(source, Path::new(target), &["rbind", "rprivate", "nosuid", "nodev", "rw"])?);
+        list.push(bind(source, Path::new(target), &["rbind", "rprivate", "rnosuid", "rnodev", "rw"])?);
     }
     // What lies deeper comes later, whatever the order in which it was asked for.
     let mut wanted: Vec<&Mount> = options.mounts.iter().collect();
@@ -48,7 +48,12 @@ pub fn mounts(options: &Options, facts: &Facts) -> Result<Vec<SpecMount>> {
 }
 
 fn one(mount: &Mount, facts: &Facts) -> Result<SpecMount> {
-    let mode = if mount.read_only { "ro" } else { "rw" };
+    // Read-only with all mounts below, which `ro` alone would leave as they are.
+    let mode = match (mount.read_only, mount.flat || mount.source == Source::Memory) {
+        (true, true) => "ro",
+        (true, false) => "rro",
+        (false, _) => "rw",
+    };
     let kind = if mount.flat { "bind" } else { "rbind" };
     let propagation = mount.propagation.as_deref().unwrap_or("rprivate");
     match &mount.source {
