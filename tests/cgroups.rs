@@ -1,5 +1,5 @@
 //! Control groups on the host the tests run on: limits, freezer, figures, ends. Run by root; `tests/vm.rs` runs the
-//! same executable on a host with cgroup v2 alone.
+//! same executable on hosts with cgroup v2 alone and with v1 alone.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -144,6 +144,53 @@ fn limits_are_in_the_files() {
     assert!(folders(&made.path).is_empty());
     assert!(Cgroup::open(&made.path).unwrap().is_none());
     found.remove().unwrap();
+}
+
+#[test]
+fn other_limits_are_in_the_files_or_said_to_be_missing() {
+    privileged!();
+    let node = fs::metadata("/dev/vda").map(|meta| std::os::unix::fs::MetadataExt::rdev(&meta));
+    let (major, minor) = node.map_or((0, 0), |device| (rustix::fs::major(device), rustix::fs::minor(device)));
+    let throttle = format!(
+        r#"{{"blockIO": {{"throttleReadBpsDevice": [{{"major": {major}, "minor": {minor}, "rate": 1048576}}]}}}}"#
+    );
+    let table = [
+        (r#"{"cpu": {"cpus": "0", "mems": "0"}}"#, "cpuset.cpus", "cpuset.cpus", "0"),
+        (
+            r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#,
+            "hugetlb.2MB.limit_in_bytes",
+            "hugetlb.2MB.max",
+            "4194304",
+        ),
+        (r#"{"memory": {"swappiness": 7}}"#, "memory.swappiness", "", "7"),
+        (r#"{"memory": {"disableOOMKiller": true}}"#, "memory.oom_control", "", "oom_kill_disable 1"),
+        (r#"{"network": {"classID": 1048577}}"#, "net_cls.classid", "", "1048577"),
+        (r#"{"network": {"priorities": [{"name": "lo", "priority": 3}]}}"#, "net_prio.ifpriomap", "", "lo 3"),
+        (r#"{"unified": {"memory.high": "33554432"}}"#, "", "memory.high", "33554432"),
+        (r#"{"cpu": {"idle": 1}}"#, "cpu.idle", "cpu.idle", "1"),
+        (r#"{"cpu": {"quota": 50000, "burst": 20000}}"#, "cpu.cfs_burst_us", "cpu.max.burst", "20000"),
+        (r#"{"blockIO": {"weight": 300}}"#, "blkio.bfq.weight", "io.bfq.weight", "300"),
+        (throttle.as_str(), "blkio.throttle.read_bps_device", "io.max", "1048576"),
+    ];
+    for (json, v1, v2, value) in table {
+        if json.contains(r#""major": 0"#) {
+            continue;
+        }
+        let path = path("other");
+        match Cgroup::create(&path, &resources(json)) {
+            Ok(cgroup) => {
+                let made = Made { path, cgroup };
+                let said = file(&made.path, v1, v2);
+                assert!(said.contains(value), "{json}: {said}");
+                println!("{json}: {said}");
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Unsupported, "{json}: {error}");
+                println!("{json}: {error}");
+                assert!(folders(&path).is_empty());
+            }
+        }
+    }
 }
 
 #[test]
