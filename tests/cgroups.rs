@@ -63,7 +63,10 @@ fn folders(path: &str) -> Vec<PathBuf> {
 /// What a control file says, in whichever hierarchy it is; the name on v1 or that on v2.
 fn file(path: &str, v1: &str, v2: &str) -> String {
     let folders = folders(path);
-    let found = folders.iter().flat_map(|folder| [folder.join(v1), folder.join(v2)]).find(|file| file.is_file());
+    let found = folders
+        .iter()
+        .flat_map(|folder| [v1].into_iter().chain(v2.split('|')).map(|name| folder.join(name)))
+        .find(|file| file.is_file());
     fs::read_to_string(found.unwrap_or_else(|| panic!("{path} has no {v1}"))).unwrap().trim().to_string()
 }
 
@@ -169,7 +172,7 @@ fn other_limits_are_in_the_files_or_said_to_be_missing() {
         (r#"{"unified": {"memory.high": "33554432"}}"#, "", "memory.high", "33554432"),
         (r#"{"cpu": {"idle": 1}}"#, "cpu.idle", "cpu.idle", "1"),
         (r#"{"cpu": {"quota": 50000, "burst": 20000}}"#, "cpu.cfs_burst_us", "cpu.max.burst", "20000"),
-        (r#"{"blockIO": {"weight": 300}}"#, "blkio.bfq.weight", "io.bfq.weight", "300"),
+        (r#"{"blockIO": {"weight": 1000}}"#, "blkio.bfq.weight", "io.bfq.weight|io.weight", "1000"),
         (throttle.as_str(), "blkio.throttle.read_bps_device", "io.max", "1048576"),
     ];
     for (json, v1, v2, value) in table {
@@ -223,6 +226,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Forks a process that enters a cgroup at once, and waits in it for an event.
 #[allow(unsafe_code)]
 fn born_in(joining: &Joining, event: &impl AsFd) -> Pid {
+    // SAFETY: zeros are valid for these numbers.
     let mut arguments = libc::clone_args { exit_signal: libc::SIGCHLD as u64, ..unsafe { std::mem::zeroed() } };
     if let Some(folder) = &joining.v2 {
         arguments.flags = CLONE_INTO_CGROUP;
@@ -427,6 +431,31 @@ fn limits_change_while_in_use_or_not_at_all() {
     made.cgroup.apply(&resources(r#"{"cpu": {"period": 50000}}"#)).unwrap();
     assert!(quota(&made).starts_with("50000"));
     assert_eq!(shell.ask("echo alive"), "alive");
+}
+
+#[test]
+fn a_limit_that_needs_another_hierarchy_takes_everybody_there() {
+    privileged!();
+    let made = make("extend", "{}");
+    let (mut shell, inner) = (Shell::within(&made.cgroup), Shell::start());
+    nest(&made, &inner);
+    // The quota is refused after the processes have moved: they move back.
+    let error = made.cgroup.apply(&resources(r#"{"cpu": {"cpus": "0", "quota": 1}}"#)).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidArgument);
+    let allowed = |pid: Pid| {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim().to_string()
+    };
+    let before = allowed(shell.pid());
+    if cgroups::host() == Host::V1 {
+        assert!(!folders(&made.path).iter().any(|folder| folder.to_string_lossy().contains("cpuset")));
+    }
+    made.cgroup.apply(&resources(r#"{"cpu": {"cpus": "0"}}"#)).unwrap();
+    assert_eq!((allowed(shell.pid()), allowed(inner.pid())), ("0".into(), "0".into()), "before {before}");
+    assert_eq!(shell.ask("echo alive"), "alive");
+    made.cgroup.kill_all().unwrap();
+    made.cgroup.remove().unwrap();
+    assert!(folders(&made.path).is_empty());
 }
 
 #[test]

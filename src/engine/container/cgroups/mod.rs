@@ -21,6 +21,7 @@ mod resources;
 mod stats;
 mod update;
 
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -54,6 +55,24 @@ pub struct Cgroup {
 struct Folder {
     path: PathBuf,
     hierarchy: &'static Hierarchy,
+}
+
+impl Folder {
+    /// The interface of a controller of its hierarchy.
+    fn version(&self, controller: &str) -> Result<Version> {
+        let version = self.hierarchy.version;
+        if version == Version::V1 || hierarchy::is_core(controller) {
+            return Ok(version);
+        }
+        let name = hierarchy::v2_name(controller);
+        let enabled = control::read(&self.path, "cgroup.controllers")?.unwrap_or_default();
+        if enabled.split_whitespace().any(|word| word == name) {
+            return Ok(version);
+        }
+        let message = format!("the cgroup controller '{name}' cannot be enabled for {}", self.path.display());
+        Err(Error::new(Kind::Unsupported, message)
+            .with_hint("a cgroup that holds processes itself cannot share it out"))
+    }
 }
 
 /// How a process enters a cgroup at its birth.
@@ -96,7 +115,7 @@ impl Cgroup {
             if controllers.is_empty() {
                 continue;
             }
-            match make(hierarchy, &self.path, &controllers) {
+            match make(hierarchy, &self.path, &controllers, false) {
                 Ok(folder) => {
                     let path = folder.path.clone();
                     self.folders.push(folder);
@@ -161,13 +180,9 @@ impl Cgroup {
     /// # Errors
     /// `not_found` when the process has ended; `permission`, `os`.
     pub fn add(&self, pid: Pid) -> Result<()> {
-        let text = pid.as_raw_nonzero().to_string();
         for folder in &self.folders {
-            match control::write(&folder.path, "cgroup.procs", &text) {
-                Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {
-                    return Err(Error::not_found(format!("process {pid} has ended")));
-                }
-                other => other.os(|| format!("move process {pid} to {}", folder.path.display()))?,
+            if !processes::move_to(&folder.path, pid)? {
+                return Err(Error::not_found(format!("process {pid} has ended")));
             }
         }
         Ok(())
@@ -175,21 +190,67 @@ impl Cgroup {
 
     /// Changes limits of a cgroup that may be in use; on failure those already changed are put back.
     ///
+    /// A limit may need a hierarchy the cgroup is not in yet. Then its processes are moved there, and who holds a
+    /// `Cgroup` for [`Cgroup::join`] or [`Cgroup::add`] opens it again.
+    ///
     /// # Errors
-    /// As [`Cgroup::create`]; `in_use` when more is used than a new limit allows.
+    /// As [`Cgroup::create`]; `in_use` when more is used than a new limit allows, `not_found` when it is gone.
     pub fn apply(&self, resources: &LinuxResources) -> Result<()> {
-        update::apply(self, resources)
+        let current = Cgroup::open(&self.path)?;
+        let mut current = current.ok_or_else(|| Error::not_found(format!("cgroup {} is gone", self.path)))?;
+        let held = current.folders.len();
+        let outcome = current.extend(&resources::extra_controllers(resources));
+        let outcome = outcome.and_then(|()| update::apply(&current, resources));
+        outcome.map_err(|error| match current.folders[held..].iter().try_for_each(vacate) {
+            Ok(()) => error,
+            Err(left) => error.with_hint(format!("cgroup {} remains as it is: {}", self.path, left.message())),
+        })
     }
 
-    /// Removes the cgroup and those nested in it.
+    /// Enters the hierarchies of more controllers with all processes.
+    fn extend(&mut self, controllers: &[&'static str]) -> Result<()> {
+        for hierarchy in hierarchy::all() {
+            let wanted: Vec<&'static str> =
+                hierarchy.controllers.iter().copied().filter(|name| controllers.contains(name)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let folder = match make(hierarchy, &self.path, &wanted, true) {
+                Err(error) if error.kind() == Kind::Permission => {
+                    self.refused.push((hierarchy, error.kind()));
+                    continue;
+                }
+                other => other?,
+            };
+            if self.folders.iter().any(|known| known.path == folder.path) {
+                continue;
+            }
+            let path = folder.path.clone();
+            self.folders.push(folder);
+            if needs_cpuset(hierarchy) {
+                inherit_cpuset(&path)?;
+            }
+            self.gather(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Moves everybody into a new folder. Children of the moved are born there, those of others are found next time.
+    fn gather(&self, folder: &Path) -> Result<()> {
+        move_all(folder, || self.processes())
+    }
+
+    /// Removes the cgroup and those nested in it, in every hierarchy.
     ///
     /// # Errors
     /// `in_use` naming the processes when there are any; `os`.
     pub fn remove(&self) -> Result<()> {
-        for folder in &self.folders {
-            match remove_tree(&folder.path) {
+        // Not only from its own folders: somebody else may have added one.
+        for hierarchy in hierarchy::all() {
+            match remove_tree(&hierarchy.mount.join(&self.path[1..])) {
                 Err(error) if error.kind() == Kind::InUse => {
-                    let list: Vec<String> = self.processes()?.iter().map(|pid| pid.to_string()).collect();
+                    let processes = Cgroup::open(&self.path)?.map_or(Ok(Vec::new()), |found| found.processes())?;
+                    let list: Vec<String> = processes.iter().map(|pid| pid.to_string()).collect();
                     let message = format!("cgroup {} is in use by processes {}", self.path, list.join(", "));
                     return Err(Error::new(Kind::InUse, message).caused_by(error));
                 }
@@ -208,7 +269,7 @@ impl Cgroup {
 impl resources::Target for Cgroup {
     fn version(&self, controller: &str) -> Result<Version> {
         if let Some(folder) = self.folder(controller) {
-            return Ok(folder.hierarchy.version);
+            return folder.version(controller);
         }
         if let Some((hierarchy, kind)) = self.refused.iter().find(|(hierarchy, _)| hierarchy.has(controller)) {
             let message = format!("making a cgroup in {} is not permitted", hierarchy.mount.display());
@@ -250,8 +311,8 @@ fn checked(path: &str) -> Result<&str> {
     }
 }
 
-/// Makes a cgroup's folder in a hierarchy, and those above it.
-fn make(hierarchy: &'static Hierarchy, path: &str, controllers: &[&'static str]) -> Result<Folder> {
+/// Makes a cgroup's folder in a hierarchy, and those above it; there may be one already, with processes if `used`.
+fn make(hierarchy: &'static Hierarchy, path: &str, controllers: &[&'static str], used: bool) -> Result<Folder> {
     let mut folder = hierarchy.mount.clone();
     let names: Vec<&str> = path[1..].split('/').collect();
     for (depth, name) in names.iter().enumerate() {
@@ -262,7 +323,7 @@ fn make(hierarchy: &'static Hierarchy, path: &str, controllers: &[&'static str])
         let last = depth + 1 == names.len();
         match fs::create_dir(&folder) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                if last && !processes::in_folder(&folder)?.is_empty() {
+                if last && !used && !processes::in_folder(&folder)?.is_empty() {
                     return Err(Error::new(Kind::InUse, format!("processes are in cgroup {}", folder.display())));
                 }
             }
@@ -312,6 +373,28 @@ fn enable(folder: &Path, controllers: &[&'static str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes a folder of processes that stay in their other hierarchies: they go to the folder above.
+fn vacate(folder: &Folder) -> Result<()> {
+    let above = folder.path.parent().unwrap_or(&folder.path);
+    move_all(above, || Ok(processes::in_folder(&folder.path)?.into_iter().filter_map(Pid::from_raw).collect()))?;
+    remove_tree(&folder.path)
+}
+
+/// Moves the processes of a list to a folder until the list has no new ones. Each is moved once: one whose first
+/// thread has ended before the others stays listed where that was.
+fn move_all(folder: &Path, list: impl Fn() -> Result<Vec<Pid>>) -> Result<()> {
+    let mut moved = HashSet::new();
+    loop {
+        let fresh: Vec<Pid> = list()?.into_iter().filter(|pid| moved.insert(*pid)).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        for pid in fresh {
+            processes::move_to(folder, pid)?;
+        }
+    }
 }
 
 /// Removes a folder, nested ones first; a missing one is as good.
