@@ -31,7 +31,7 @@ const EXTENSION_BYTES: u64 = 1 << 20;
 const EXTENSION_RUN: u32 = 64;
 
 /// A tar stream being read.
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     reader: BufReader<R>,
     limits: Limits,
     /// Bytes taken from the stream.

@@ -10,7 +10,7 @@ use super::pax;
 use super::sparse::{Segment, SparseRecords};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(crate) enum EntryKind {
     File,
     HardLink,
     Symlink,
@@ -22,7 +22,7 @@ pub(super) enum EntryKind {
 
 /// One entry, all its headers merged.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: Vec<u8>,
     pub kind: EntryKind,
     pub link: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 /// A name as messages show it: without control characters, of bounded length.
-pub(super) fn shown(name: &[u8]) -> String {
+pub(crate) fn shown(name: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(name).chars().flat_map(char::escape_debug).take(200).collect();
     if text.chars().count() == 200 { text + "..." } else { text }
 }

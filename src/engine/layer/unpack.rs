@@ -127,13 +127,14 @@ fn apply<R: Read>(tree: &mut Tree, archive: &mut Archive<R>, entry: &Entry, canc
         EntryKind::HardLink => hard_link(tree, &parts, entry),
         EntryKind::Char | EntryKind::Block | EntryKind::Fifo => {
             let place = tree.enter(&parts, entry.mtime)?;
-            node(tree, &place, entry)?;
+            node(tree, &place, node_type(entry.kind), entry.device)?;
             tree::dress_node(&place, &meta, false)
         }
     }
 }
 
-fn write<R: Read>(archive: &mut Archive<R>, entry: &Entry, fd: &OwnedFd, cancel: &Cancel) -> Result<()> {
+/// Writes an entry's data into its file.
+pub(crate) fn write<R: Read>(archive: &mut Archive<R>, entry: &Entry, fd: &OwnedFd, cancel: &Cancel) -> Result<()> {
     let place = |archive: &mut Archive<R>, offset: Option<u64>, length: u64| -> Result<()> {
         let mut done = 0u64;
         while done < length {
@@ -194,14 +195,9 @@ fn hard_link(tree: &mut Tree, parts: &[&[u8]], entry: &Entry) -> Result<()> {
     }
 }
 
-fn node(tree: &mut Tree, place: &Place, entry: &Entry) -> Result<()> {
-    let kind = match entry.kind {
-        EntryKind::Char => FileType::CharacterDevice,
-        EntryKind::Block => FileType::BlockDevice,
-        _ => FileType::Fifo,
-    };
-    let (major, minor) = entry.device;
-    if (entry.kind, entry.device) == (EntryKind::Char, (0, 0)) {
+/// Makes a device or pipe, bare.
+pub(crate) fn node(tree: &mut Tree, place: &Place, kind: FileType, (major, minor): (u32, u32)) -> Result<()> {
+    if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
         return Err(Error::integrity("is a character device 0:0, which overlayfs takes for a removed name"));
     }
     // Linux has 12 bits for the one and 20 for the other.
@@ -217,6 +213,15 @@ fn node(tree: &mut Tree, place: &Place, entry: &Entry) -> Result<()> {
         }
         _ => e,
     })
+}
+
+/// The file type of an entry that is a device or pipe.
+pub(crate) fn node_type(kind: EntryKind) -> FileType {
+    match kind {
+        EntryKind::Char => FileType::CharacterDevice,
+        EntryKind::Block => FileType::BlockDevice,
+        _ => FileType::Fifo,
+    }
 }
 
 fn whiteout(tree: &mut Tree, parents: &[&[u8]], removed: &[u8], entry: &Entry) -> Result<()> {
