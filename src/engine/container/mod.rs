@@ -3,6 +3,7 @@
 mod bpf;
 pub mod capabilities;
 pub mod cgroup;
+pub mod commit;
 pub mod files;
 pub mod foreground;
 mod init;

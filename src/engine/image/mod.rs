@@ -7,6 +7,7 @@
 pub mod config;
 mod fetch;
 mod give_back;
+pub mod instruction;
 mod load;
 mod manifest;
 mod pipe;
@@ -15,6 +16,7 @@ mod prune;
 mod pull;
 mod push;
 mod save;
+pub mod settings;
 
 use std::path::PathBuf;
 

@@ -178,16 +178,16 @@ impl Comparison {
         let (inner, inner_points) = (self.changes.len() > changes, self.mount_points.len() > points);
         if fresh && !inner && below.is_none() && (inner_points || self.mounts.contains(&path)) {
             self.mount_points.insert(path);
-        } else if fresh || inner || below.is_some_and(|found| !same_folder(&stat, &found.meta)) {
+        } else if fresh || inner || below.is_some_and(|found| !same_folder(&stat, &found.meta, inner_points)) {
             self.add(kind, &path);
         }
         Ok(())
     }
 }
 
-/// Whether a folder looks as the one it was copied up from. Its own time changes with every name that is made or
-/// removed in it, also with those that are gone again.
-fn same_folder(upper: &Stat, below: &std::fs::Metadata) -> bool {
-    (upper.st_mode, upper.st_uid, upper.st_gid, upper.st_mtime)
-        == (below.mode(), below.uid(), below.gid(), below.mtime())
+/// Whether a folder looks as the one it was copied up from. Its time tells of names that were made or removed in it,
+/// also of those that are gone again; but not when the engine made mount points in it.
+fn same_folder(upper: &Stat, below: &std::fs::Metadata, mounts: bool) -> bool {
+    let time = (upper.st_mtime, upper.st_mtime_nsec as i64) == (below.mtime(), below.mtime_nsec());
+    (upper.st_mode, upper.st_uid, upper.st_gid) == (below.mode(), below.uid(), below.gid()) && (time || mounts)
 }
