@@ -9,7 +9,7 @@ mod hostile;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hostile::{Tar, make_canary, snapshot};
 use moonshell::engine::Limits;

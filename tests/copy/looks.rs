@@ -155,3 +155,38 @@ fn a_stopped_copy_leaves_no_part_of_a_file() {
     let left = crate::rules::walk(&scene.path("root"));
     assert!(!left.iter().any(|path| path.contains(".moonshell-")), "{left:?}");
 }
+
+#[test]
+fn the_kernels_mounts_are_no_part_of_a_root() {
+    let scene = Scene::new();
+    let mount = |args: &[&str], at: &str| {
+        fs::create_dir_all(scene.path(at)).unwrap();
+        let status = std::process::Command::new("mount").args(args).arg(scene.path(at)).status();
+        assert!(status.unwrap().success());
+    };
+    mount(&["-t", "proc", "proc"], "root/proc");
+    mount(&["-t", "tmpfs", "tmpfs"], "root/dev");
+    mount(&["-t", "tmpfs", "tmpfs"], "root/volume");
+    mknodat(CWD, scene.path("root/dev/null"), FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(1, 3))
+        .unwrap();
+    fs::write(scene.path("root/volume/kept"), "kept").unwrap();
+    // Two names of one file, on two mounts when it goes back in.
+    fs::create_dir_all(scene.path("host/pair/volume")).unwrap();
+    fs::write(scene.path("host/pair/one"), "one").unwrap();
+    fs::hard_link(scene.path("host/pair/one"), scene.path("host/pair/volume/two")).unwrap();
+    let out = scene.copy_out("/", "all", &CopyOptions::default());
+    let tar = scene.tar_out("/.");
+    let paired = scene.copy_in("pair/.", "/", &CopyOptions::default());
+    let two = fs::read_to_string(scene.path("root/volume/two"));
+    for at in ["root/proc", "root/dev", "root/volume"] {
+        assert!(std::process::Command::new("umount").arg(scene.path(at)).status().unwrap().success());
+    }
+    out.unwrap();
+    tar.unwrap();
+    paired.unwrap();
+    assert_eq!(two.unwrap(), "one");
+    assert_eq!(fs::read_to_string(scene.path("host/all/volume/kept")).unwrap(), "kept");
+    for name in ["proc", "dev"] {
+        assert_eq!(fs::read_dir(scene.path("host/all").join(name)).unwrap().count(), 0, "{name}");
+    }
+}

@@ -87,8 +87,8 @@ fn read(name: &str, rest: &str, shell: Option<&[String]>, variables: Variables<'
     Ok(match name {
         "CMD" => Setting::Cmd(command(command_of(rest, shell))),
         "ENTRYPOINT" => Setting::Entrypoint(command(command_of(rest, shell))),
-        "ENV" => Setting::Env(pairs(rest, true, variables)?),
-        "LABEL" => Setting::Label(pairs(rest, false, variables)?),
+        "ENV" => Setting::Env(pairs(rest, variables)?),
+        "LABEL" => Setting::Label(pairs(rest, variables)?),
         "EXPOSE" => {
             let ports: Result<Vec<Vec<String>>> = words(rest, variables)?.iter().map(|port| range(port)).collect();
             Setting::Expose(ports?.concat())
@@ -119,7 +119,7 @@ fn command_of(text: &str, shell: Option<&[String]>) -> Vec<String> {
 }
 
 /// `NAME=value ...`, or of one variable `NAME value`.
-fn pairs(text: &str, names_only: bool, variables: Variables<'_>) -> Result<Vec<(String, Option<String>)>> {
+fn pairs(text: &str, variables: Variables<'_>) -> Result<Vec<(String, Option<String>)>> {
     let first = text.split_whitespace().next().unwrap_or_default();
     if !first.contains('=') {
         let Some((name, value)) = text.split_once(char::is_whitespace) else {
@@ -128,10 +128,8 @@ fn pairs(text: &str, names_only: bool, variables: Variables<'_>) -> Result<Vec<(
         return Ok(vec![(whole(name, variables)?, Some(whole(value.trim(), variables)?))]);
     }
     let pair = |word: &String| match word.split_once('=') {
-        Some((name, value)) if !name.is_empty() && !(names_only && name.contains(char::is_whitespace)) => {
-            Ok((name.to_string(), Some(value.to_string())))
-        }
-        Some(_) => Err(Error::invalid(format!("'{word}' has no name"))),
+        Some(("", _)) => Err(Error::invalid(format!("'{word}' has no name"))),
+        Some((name, value)) => Ok((name.to_string(), Some(value.to_string()))),
         None => Err(Error::invalid(format!("'{word}' has no value"))),
     };
     words(text, variables)?.iter().map(pair).collect()

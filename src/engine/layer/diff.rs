@@ -20,8 +20,9 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::entry::shown;
+use super::inspect::{is_opaque, reopen, xattrs, xattrs_of};
 use super::tree::{MAX_DEPTH, is_folder, is_whiteout, join};
-use super::writer::{Head, TarWriter, is_opaque, reopen, xattrs, xattrs_of};
+use super::writer::{Head, TarWriter};
 
 pub use super::compress::{Compression, PackedLayer, pack_to_blob};
 

@@ -12,7 +12,9 @@
 pub(super) mod archive;
 mod compress;
 pub mod diff;
+pub(super) mod dress;
 pub(super) mod entry;
+pub(super) mod inspect;
 mod pax;
 pub(super) mod sparse;
 pub(super) mod tree;

@@ -23,8 +23,9 @@ use super::super::Limits;
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::archive::Archive;
+use super::dress::{Meta, dress_file, dress_node};
 use super::entry::{Entry, EntryKind, shown};
-use super::tree::{self, Meta, Place, Tree};
+use super::tree::{self, Place, Tree};
 
 /// How to unpack.
 pub struct UnpackOptions<'a> {
@@ -114,7 +115,7 @@ fn apply<R: Read>(tree: &mut Tree, archive: &mut Archive<R>, entry: &Entry, canc
             let mode = Mode::from_raw_mode(0o600);
             let fd = tree.put(&place, || rustix::fs::openat(&*place.folder, &place.name[..], flags, mode))?;
             write(archive, entry, &fd, cancel)?;
-            tree::dress_file(&fd, &meta)
+            dress_file(&fd, &meta)
         }
         EntryKind::Symlink => {
             if entry.link.is_empty() {
@@ -122,13 +123,13 @@ fn apply<R: Read>(tree: &mut Tree, archive: &mut Archive<R>, entry: &Entry, canc
             }
             let place = tree.enter(&parts, entry.mtime)?;
             tree.put(&place, || rustix::fs::symlinkat(&entry.link[..], &*place.folder, &place.name[..]))?;
-            tree::dress_node(&place, &meta, true)
+            dress_node(&place, &meta, true)
         }
         EntryKind::HardLink => hard_link(tree, &parts, entry),
         EntryKind::Char | EntryKind::Block | EntryKind::Fifo => {
             let place = tree.enter(&parts, entry.mtime)?;
             node(tree, &place, node_type(entry.kind), entry.device)?;
-            tree::dress_node(&place, &meta, false)
+            dress_node(&place, &meta, false)
         }
     }
 }

@@ -19,8 +19,8 @@ use rustix::io::Errno;
 
 use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::layer::entry::shown;
+use super::super::super::layer::inspect::is_opaque;
 use super::super::super::layer::tree::{MAX_DEPTH, is_folder, is_whiteout, join};
-use super::super::super::layer::writer::is_opaque;
 use super::super::super::rootfs::view::{Found, View};
 use super::walk::names;
 

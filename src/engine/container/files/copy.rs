@@ -32,7 +32,8 @@ pub fn copy_in(
     copy(root.fd(), &from, &to, Side::Inside, options, cancel)
 }
 
-/// Copies from the container whose root this is to the host. Below the target no link is followed.
+/// Copies from the container whose root this is to the host. Below the target no link is followed. Of the whole root,
+/// the kernel's mounts (`/proc`, `/sys`, `/dev`) are empty folders.
 ///
 /// # Errors
 /// As [`copy_in`]; devices are refused.
@@ -59,7 +60,7 @@ fn copy(
 ) -> Result<()> {
     let tree = Tree::at(root.try_clone_to_owned().os(|| "duplicate a descriptor")?, false);
     let mut writer = Writer::new(tree, side, options, cancel);
-    let mut walk = Walk::new(cancel);
+    let mut walk = Walk::new(cancel).starting_at_root(from.name.is_none());
     if from.folder {
         let receiver = match to.contents {
             true => &to.path[..],

@@ -17,9 +17,10 @@ use super::super::super::inroot::Root;
 use super::super::super::layer::archive::Archive;
 use super::super::super::layer::decompress;
 use super::super::super::layer::entry::{Entry, EntryKind, shown};
+use super::super::super::layer::inspect::Xattrs;
 use super::super::super::layer::tree::{self, Place, Tree, components, is_folder};
 use super::super::super::layer::unpack::{node_type, write};
-use super::super::super::layer::writer::{Head, TarWriter, Xattrs};
+use super::super::super::layer::writer::{Head, TarWriter};
 use super::place::root_source;
 use super::walk::{Item, Visitor, Walk};
 use super::write::{Side, Writer, named};
@@ -143,6 +144,7 @@ impl Receiver<'_> {
 }
 
 /// Writes what is at `source` as a tar stream whose names begin with its own name (`./` for a path that ends in `/.`).
+/// Of the whole root, the kernel's mounts (`/proc`, `/sys`, `/dev`) are empty folders.
 ///
 /// # Errors
 /// `not_found`, `unsupported`; `integrity` for a file that becomes shorter meanwhile; `interrupted`, `os`.
@@ -160,7 +162,7 @@ pub fn tar_out(
         _ => b".",
     };
     let mut sender = Sender { tar: TarWriter::new(writer), cancel };
-    let sent = Walk::new(cancel).visit(&from.handle, name, &mut sender);
+    let sent = Walk::new(cancel).starting_at_root(from.name.is_none()).visit(&from.handle, name, &mut sender);
     sent.and_then(|()| sender.tar.finish()).map_err(|e| during(e, || format!("cannot copy {}", from.label)))
 }
 

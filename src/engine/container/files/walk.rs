@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use super::super::super::cancel::Cancel;
 use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::layer::entry::shown;
+use super::super::super::layer::inspect::{Xattrs, reopen, xattrs};
 use super::super::super::layer::tree::{MAX_DEPTH, is_folder, join};
-use super::super::super::layer::writer::{Xattrs, reopen, xattrs};
 
 /// One thing of a tree.
 pub(super) struct Item<'a> {
@@ -25,7 +25,7 @@ pub(super) struct Item<'a> {
     pub stat: &'a Stat,
     /// The first name of a file that was met before.
     pub first: Option<&'a [u8]>,
-    /// Another file system is mounted on it, and the walk stays on one.
+    /// Another file system is mounted on it, which the walk does not enter.
     pub mounted: bool,
 }
 
@@ -68,21 +68,31 @@ pub(super) trait Visitor {
 pub(super) struct Walk<'a> {
     cancel: &'a Cancel,
     one_file_system: bool,
+    at_root: bool,
     links: HashMap<(u64, u64), Vec<u8>>,
     avoid: Option<(u64, u64)>,
 }
+
+/// Mount points of a root that show the kernel and its devices, not files.
+const KERNELS: [&[u8]; 3] = [b"dev", b"proc", b"sys"];
 
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const PLAIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 impl<'a> Walk<'a> {
     pub fn new(cancel: &'a Cancel) -> Walk<'a> {
-        Walk { cancel, one_file_system: false, links: HashMap::new(), avoid: None }
+        Walk { cancel, one_file_system: false, at_root: false, links: HashMap::new(), avoid: None }
     }
 
     /// Mount points are visited, but not what is mounted there.
     pub fn on_one_file_system(mut self) -> Self {
         self.one_file_system = true;
+        self
+    }
+
+    /// The walk starts at a root: what is mounted there by every engine ([`KERNELS`]) is not what was asked for.
+    pub fn starting_at_root(mut self, root: bool) -> Self {
+        self.at_root = root;
         self
     }
 
@@ -151,25 +161,25 @@ impl<'a> Walk<'a> {
         for name in names(handle, path)? {
             self.cancel.check()?;
             let inner = join(path, &name);
-            let Some((child, mounted)) = self.child(handle, &name, &inner)? else { continue };
+            let stay = self.one_file_system || (self.at_root && depth == 0 && KERNELS.contains(&&name[..]));
+            let Some((child, mounted)) = child(handle, &name, &inner, stay)? else { continue };
             self.item(&child, &inner, mounted, depth + 1, visitor)?;
         }
         Ok(())
     }
+}
 
-    /// A thing in a folder, and whether it is another file system's.
-    fn child(&self, folder: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<(OwnedFd, bool)>> {
-        let open = |more| openat2(folder, name, HANDLE, Mode::empty(), PLAIN | more);
-        let stay = if self.one_file_system { ResolveFlags::NO_XDEV } else { ResolveFlags::empty() };
-        let (found, mounted) = match open(stay) {
-            Err(Errno::XDEV) => (open(ResolveFlags::empty()), true),
-            other => (other, false),
-        };
-        match found {
-            Ok(child) => Ok(Some((child, mounted))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(e).os(|| format!("open '{}'", shown(path))),
-        }
+/// A thing in a folder, and whether it is another file system's that is not to be entered.
+fn child(folder: &OwnedFd, name: &[u8], path: &[u8], stay: bool) -> Result<Option<(OwnedFd, bool)>> {
+    let open = |more| openat2(folder, name, HANDLE, Mode::empty(), PLAIN | more);
+    let (found, mounted) = match open(if stay { ResolveFlags::NO_XDEV } else { ResolveFlags::empty() }) {
+        Err(Errno::XDEV) => (open(ResolveFlags::empty()), true),
+        other => (other, false),
+    };
+    match found {
+        Ok(child) => Ok(Some((child, mounted))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e).os(|| format!("open '{}'", shown(path))),
     }
 }
 

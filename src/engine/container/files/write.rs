@@ -11,10 +11,11 @@ use rustix::io::Errno;
 
 use super::super::super::cancel::Cancel;
 use super::super::super::error::{Error, Kind, OsContext, Result};
+use super::super::super::layer::dress::{Meta, dress_file, dress_node};
 use super::super::super::layer::entry::shown;
-use super::super::super::layer::tree::{self, Meta, Place, Tree, is_folder};
+use super::super::super::layer::inspect::{Xattrs, stretches};
+use super::super::super::layer::tree::{self, Place, Tree, is_folder};
 use super::super::super::layer::unpack::node;
-use super::super::super::layer::writer::{Xattrs, stretches};
 use super::super::super::store::random_id;
 use super::CopyOptions;
 use super::walk::{Item, Visitor};
@@ -99,7 +100,7 @@ impl<'a> Writer<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd =
             rustix::fs::openat(&*place.folder, &temporary, flags, Mode::from_raw_mode(0o600)).os(|| "make a file")?;
-        let done = fill(&fd).and_then(|()| tree::dress_file(&fd, meta)).and_then(|()| {
+        let done = fill(&fd).and_then(|()| dress_file(&fd, meta)).and_then(|()| {
             match rustix::fs::renameat(&*place.folder, &temporary, &*place.folder, &place.name[..]) {
                 Err(Errno::BUSY) => Err(Error::new(Kind::InUse, "is a mount point and cannot be replaced")),
                 other => other.os(|| "rename"),
@@ -122,7 +123,7 @@ impl<'a> Writer<'a> {
     pub fn put_link(&mut self, place: &Place, target: &[u8], meta: &Meta) -> Result<()> {
         self.guard(place, false)?;
         self.tree.put(place, || rustix::fs::symlinkat(target, &*place.folder, &place.name[..]))?;
-        tree::dress_node(place, meta, true)
+        dress_node(place, meta, true)
     }
 
     /// Another name for something in the same tree.
@@ -145,7 +146,7 @@ impl<'a> Writer<'a> {
         }
         self.guard(place, false)?;
         node(&mut self.tree, place, kind, device)?;
-        tree::dress_node(place, meta, false)
+        dress_node(place, meta, false)
     }
 
     fn check_device(&self) -> Result<()> {
@@ -162,7 +163,11 @@ impl<'a> Writer<'a> {
         let place = self.tree.enter(&parts(item.path), item.mtime())?;
         if let Some(first) = item.first {
             let first = self.tree.enter(&parts(first), item.mtime())?;
-            return self.put_hard_link(&place, &first);
+            match self.put_hard_link(&place, &first) {
+                // On another mount here, or too many names: then it is a file of its own.
+                Err(e) if matches!(e.errno(), Some(libc::EXDEV | libc::EMLINK)) => {}
+                other => return other,
+            }
         }
         let (xattrs, mode, ids) = self.looks(item)?;
         let meta = self.meta(mode, ids, item.mtime(), &xattrs);
