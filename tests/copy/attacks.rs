@@ -168,3 +168,56 @@ fn magic_links_are_not_followed() {
     moonshell::engine::container::files::copy_out(root.as_fd(), &exe, &target, &plain, &scene.cancel).unwrap();
     assert!(fs::symlink_metadata(&target).unwrap().is_symlink());
 }
+
+#[test]
+fn a_running_roots_mounts_are_seen_and_its_links_stay_inside() {
+    use std::io::{BufRead, BufReader};
+    use std::os::fd::AsFd;
+    use std::process::{Command, Stdio};
+
+    use moonshell::engine::container::files::{copy_in, copy_out, export};
+
+    let scene = Scene::new();
+    crate::engine_support::busybox_root(&scene.path("root"));
+    fs::create_dir(scene.path("root/volume")).unwrap();
+    let script = "mount -t tmpfs tmpfs root/volume && echo kept > root/volume/kept && exec chroot root /bin/sh -c 'echo ready; read x'";
+    let mut child = Command::new("unshare")
+        .args(["-m", "sh", "-c", script])
+        .current_dir(scene.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let before = snapshot(&scene.path("canary"));
+    let root = crate::open(Path::new(&format!("/proc/{}/root", child.id())));
+    let (cancel, options) = (&scene.cancel, archive());
+    let out = copy_out(root.as_fd(), "/volume", &scene.path("host/got"), &options, cancel);
+    let into = copy_in(root.as_fd(), &scene.path("host/dir"), "/volume", &options, cancel);
+    let back = copy_out(root.as_fd(), "/volume/dir/sub/deep", &scene.path("host/back"), &options, cancel);
+    let links = ["/out/file", "/etc/up/../out/file"]
+        .map(|path| copy_out(root.as_fd(), path, &scene.path("host/leak"), &CopyOptions::default(), cancel));
+    let mut tar = Vec::new();
+    let exported = export(root.as_fd(), &mut tar, cancel);
+    // Its input ends, and so does it.
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    out.unwrap();
+    into.unwrap();
+    back.unwrap();
+    exported.unwrap();
+    assert!(links.iter().all(|copied| copied.as_ref().is_err_and(|e| e.kind().name() == "not_found")), "{links:?}");
+    assert_eq!(fs::read_to_string(scene.path("host/got/kept")).unwrap(), "kept\n");
+    assert_eq!(fs::read_to_string(scene.path("host/back")).unwrap(), "deep");
+    // It was written where the container sees it, not below.
+    assert!(!scene.path("root/volume/dir").exists());
+    let names: Vec<String> = tar::Archive::new(&tar[..])
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    assert!(names.contains(&"volume/".to_string()) && !names.iter().any(|name| name.contains("kept")), "{names:?}");
+    assert_eq!(snapshot(&scene.path("canary")), before);
+}

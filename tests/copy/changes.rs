@@ -110,6 +110,12 @@ fn mount_points_that_equal_nothing_do_not_count() {
     overlay.run("mkdir -p data/sub usr/share; : > etc/resolv.conf; echo x > mine; mkdir empty");
     let mounts = ["/data/sub", "/usr/share", "/etc/resolv.conf", "/etc/hosts"];
     assert_eq!(overlay.changes(&mounts), ["A /empty", "A /mine"]);
+    // Through a link of the image.
+    let linked = Overlay::new();
+    std::os::unix::fs::symlink("usr", linked.path("base/lib")).unwrap();
+    linked.run("mkdir usr/volume");
+    assert!(linked.changes(&["/lib/volume"]).is_empty());
+    assert_eq!(linked.changes(&[]), ["C /usr", "A /usr/volume"]);
     overlay.run("echo x > data/sub/file");
     let found = overlay.changes(&mounts);
     assert!(found.contains(&"A /data/sub/file".to_string()) && found.contains(&"A /data".to_string()), "{found:?}");

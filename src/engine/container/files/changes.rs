@@ -79,7 +79,14 @@ fn compare(lowers: &[PathBuf], upper: &Path, mounts: &[PathBuf]) -> Result<Compa
     let upper = openat(CWD, upper, flags, Mode::empty()).os(|| format!("open {}", upper.display()))?;
     let view = View::new(lowers);
     let below = if lowers.is_empty() { None } else { Some(view.root()?) };
-    let mut comparison = Comparison { mounts: relative(mounts), ..Comparison::default() };
+    let mut mounts = mounts.to_vec();
+    if !lowers.is_empty() {
+        // Where a link of the image leads, there is the mount point.
+        for at in 0..mounts.len() {
+            mounts.push(view.resolve(&mounts[at])?.0);
+        }
+    }
+    let mut comparison = Comparison { mounts: relative(&mounts), ..Comparison::default() };
     comparison.folder(&upper, b"", below.as_ref(), false, 0)?;
     Ok(comparison)
 }
