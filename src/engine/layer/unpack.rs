@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::super::Limits;
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::archive::Archive;
+use super::archive::{Archive, LAYER};
 use super::dress::{Meta, dress_file, dress_node};
 use super::entry::{Entry, EntryKind, shown};
 use super::tree::{self, Place, Tree};
@@ -51,7 +51,7 @@ pub struct Unpacked {
 /// `integrity` for an archive that is damaged, passes a limit or leads out of the root; `permission` for a device
 /// that this process may not make; `interrupted`; `os`. What was unpacked so far remains.
 pub fn unpack(tar: impl Read, root: &Path, options: &UnpackOptions) -> Result<Unpacked> {
-    let mut archive = Archive::new(tar, options.limits);
+    let mut archive = Archive::new(tar, options.limits, LAYER);
     let mut tree = Tree::open(root)?;
     let mut done = Unpacked { entries: 0, bytes: 0 };
     while let Some(entry) = archive.next()? {

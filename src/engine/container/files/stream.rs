@@ -50,8 +50,9 @@ pub fn tar_in(
     let tree = Tree::at(root.fd().try_clone_to_owned().os(|| "duplicate a descriptor")?, true);
     let writer = Writer::new(tree, Side::Inside, options, cancel);
     let mut receiver = Receiver { writer, top, folders: HashMap::new() };
-    let mut archive = Archive::new(decompress(reader)?, options.limits);
     let into = || format!("cannot unpack into '{target_dir}' of the container");
+    let plain = decompress(reader).map_err(|e| during(e, into))?;
+    let mut archive = Archive::new(plain, options.limits, "stream");
     while let Some(entry) = archive.next().map_err(|e| during(e, into))? {
         cancel.check()?;
         let done = receiver.entry(&mut archive, &entry).map_err(|e| named(&entry.name, e));
