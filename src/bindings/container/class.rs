@@ -10,7 +10,7 @@ use super::super::call::{Call, Outcome};
 use super::super::class::Class;
 use super::super::json::to_lua;
 use super::super::Options as LuaOptions;
-use super::{options, streams};
+use super::{files, options, streams};
 use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
 use crate::engine::container::lifecycle::Update;
@@ -78,7 +78,7 @@ fn seconds(time: Option<Time>) -> Option<f64> {
 /// The class.
 pub fn class() -> Class {
     let class = fields(Class::new::<Handle>("Container", "A container."));
-    let methods = life().into_iter().chain(changes()).chain(streams::methods()).chain(looks()).chain(files());
+    let methods = life().into_iter().chain(changes()).chain(streams::methods()).chain(looks()).chain(files::methods());
     methods
         .fold(class, Class::method)
         .show(|c: &Handle| format!("Container({}, {})", c.record().name, &c.record().id[..12]))
@@ -325,6 +325,3 @@ fn looks() -> Vec<Function> {
     ]
 }
 
-fn files() -> Vec<Function> {
-    Vec::new()
-}

@@ -2,6 +2,7 @@
 
 mod class;
 mod events;
+mod files;
 pub mod options;
 mod streams;
 

@@ -290,7 +290,7 @@ fn measure(dir: &Path, meta: &mut LayerMeta) -> Result<()> {
 }
 
 /// The time for records and configurations: now, or the fixed one builds were asked to use.
-pub(super) fn now(engine: &Engine) -> String {
+pub(in super::super) fn now(engine: &Engine) -> String {
     let time = match engine.config().source_date_epoch {
         Some(epoch) => SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64),
         None => SystemTime::now(),

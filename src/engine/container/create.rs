@@ -37,7 +37,7 @@ pub(super) struct Found {
     config: RunConfig,
     name: String,
     image_id: Option<Digest>,
-    manifest: Option<Digest>,
+    manifest: Option<oci_spec::image::Descriptor>,
 }
 
 /// A container that was made, and is still locked.
@@ -133,7 +133,7 @@ impl Engine {
             lowers: self.image_lowers(&image)?,
             name: name.or(shown).unwrap_or_else(|| image.id.short().to_string()),
             image_id: Some(image.id.clone()),
-            manifest: Some(image.manifest.digest().to_string().parse()?),
+            manifest: Some(image.manifest.clone()),
             config: image.config.config,
         })
     }

@@ -92,9 +92,12 @@ impl Engine {
             let mut list = Vec::with_capacity(ids.len());
             for id in ids {
                 let folder = record::folder(root, id);
-                // One may be removed meanwhile.
-                if let Some(record) = record::read_record(&folder)? {
-                    list.push(Listed { record, state: record::read_state(&folder)? });
+                match record::read_record(&folder) {
+                    Ok(Some(record)) => list.push(Listed { record, state: record::read_state(&folder)? }),
+                    // One may be removed meanwhile.
+                    Ok(None) => {}
+                    Err(error) if error.kind() == Kind::Integrity => self.warn_once(error.message().to_string()),
+                    Err(error) => return Err(error),
                 }
             }
             Ok(list)

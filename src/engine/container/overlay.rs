@@ -19,8 +19,8 @@ const PLAIN: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "of
 /// Mounts an overlay and returns its root.
 ///
 /// No device node in it can be opened (`nodev`): devices reach a container as bind mounts of the host's, so `mknod`
-/// in a container gives access to nothing, on every kind of cgroup. The mount is `volatile`: overlayfs syncs nothing
-/// by itself, and whoever keeps the upper folder makes it durable.
+/// in a container gives access to nothing, on every kind of cgroup. A `volatile` mount syncs nothing by
+/// itself: whoever keeps the upper folder makes it durable.
 ///
 /// # Errors
 /// `unsupported` without overlayfs; `os`.

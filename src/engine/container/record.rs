@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oci_spec::image::Descriptor;
 use serde::{Deserialize, Serialize};
 
 use super::super::digest::Digest;
@@ -68,8 +69,8 @@ pub struct Record {
     pub image: String,
     /// The image's id; none for a build's state.
     pub image_id: Option<Digest>,
-    /// The image's manifest, which keeps its content from being swept.
-    pub manifest: Option<Digest>,
+    /// The descriptor of the image's manifest, which keeps its content from being swept.
+    pub manifest: Option<Descriptor>,
     /// What it executes, entry point first.
     pub argv: Vec<String>,
     /// Labels, the image's included.

@@ -59,7 +59,7 @@ struct Step {
 /// The part of a container's record that leads on.
 #[derive(Deserialize)]
 struct Container {
-    manifest: Option<Digest>,
+    manifest: Option<Pointer>,
     rootfs: Lowers,
 }
 
@@ -125,7 +125,7 @@ impl Store {
         let container: Container = serde_json::from_slice(&text)
             .map_err(|e| super::super::error::Error::integrity(format!("{}: {e}", path.display())))?;
         if let Some(manifest) = &container.manifest {
-            self.mark_manifest(manifest, limit, marks);
+            self.mark_manifest(&manifest.digest, limit, marks);
         }
         let layers = container.rootfs.lowers.iter().filter_map(|fs| fs.parent()?.file_name());
         marks.layers.extend(layers.map(|name| name.to_string_lossy().into_owned()));
