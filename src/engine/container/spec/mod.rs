@@ -69,10 +69,10 @@ pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, fac
         .linux(linux::linux(options, facts)?)
         .build()
         .map_err(internal)?;
-    if options.uts == super::options::Share::Private {
-        spec.set_hostname(Some(hostname));
-        spec.set_domainname(options.domainname.clone());
-    }
+    // The builder has a name of its own, which would become that of the host or of another container.
+    let own_names = options.uts == super::options::Share::Private;
+    spec.set_hostname(own_names.then_some(hostname));
+    spec.set_domainname(options.domainname.clone().filter(|_| own_names));
     if !options.annotations.is_empty() {
         spec.set_annotations(Some(options.annotations.iter().cloned().collect()));
     }
