@@ -43,8 +43,9 @@ slow:update { restart = "no" }
 local odd <close> = container.start(img, "sleep 1000", { health = { cmd = { "nope" }, interval = "50ms", retries = 1 } })
 is(odd, "unhealthy")
 -- The image's.
-local s = build.state and build.state(img) or build.from(img)
-local own = s:healthcheck { cmd = { "test", "-e", "/well" }, interval = "100ms", retries = 1 }
+local base = container.create(img, "true")
+local own = base:commit("checked:1", { changes = { "HEALTHCHECK --interval=100ms --retries=1 CMD test -e /well" } })
+base:remove()
 local imaged <close> = container.start(own, "sleep 1000")
 is(imaged, "unhealthy")
 local without <close> = container.start(own, "sleep 1000", { health = { disable = true } })

@@ -45,7 +45,7 @@ check.same(pcall(container.run, img, "true", { network = "container:other" }), f
 check.same(pcall(container.run, img, "true", { cidfile = "/no/such/folder/id" }), false)
 other:remove()
 rest "what cannot start"
-check.fails("invalid_argument", "a container that is removed at its end cannot be started again", nil, container.create, img, "true", opts { restart = "always" })
+check.fails("invalid_argument", "a container that is removed at its end cannot be started again: rm and restart conflict", nil, container.create, img, "true", opts { restart = "always" })
 -- Without rm what did not start stays, and says why.
 check.fails("not_found", "command not found: nope: not found in the image's PATH", nil, container.start, img, { "nope" }, { name = "kept" })
 c = container.get "kept"
