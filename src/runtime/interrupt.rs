@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use mlua::{Lua, Table, ffi};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::engine::cancel::Cancel;
 
@@ -42,7 +42,7 @@ static PASSED_ON: AtomicBool = AtomicBool::new(false);
 /// The thread that runs Lua: only it may touch a Lua state, also in a signal handler.
 static LUA_THREAD: AtomicU64 = AtomicU64::new(0);
 
-/// Handles SIGINT and SIGTERM from now on: the first cancels `token` and stops Lua, the second ends the process with
+/// Handles SIGINT, SIGTERM and (unless `nohup` had it ignored) SIGHUP from now on: the first cancels `token` and stops Lua, the second ends the process with
 /// the status a shell reports for it. To be called once, in the thread that runs Lua.
 ///
 /// # Errors
@@ -50,17 +50,18 @@ static LUA_THREAD: AtomicU64 = AtomicU64::new(0);
 pub fn install(token: Cancel) -> std::io::Result<()> {
     // SAFETY: pthread_self has no preconditions.
     LUA_THREAD.store(unsafe { libc::pthread_self() } as u64, Ordering::SeqCst);
-    for signal in [SIGINT, SIGTERM] {
+    let all = if is_ignored(SIGHUP) { &[SIGINT, SIGTERM][..] } else { &[SIGINT, SIGTERM, SIGHUP] };
+    for signal in all.iter().copied() {
         // SAFETY: the handler only uses atomics, pthread_self, pthread_kill, _exit and lua_sethook, all safe to call
         // in a signal handler.
         unsafe { signal_hook::low_level::register(signal, move || handle(signal)) }?;
     }
     // Cancelling takes a lock and runs callbacks, which a handler must not do.
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = signal_hook::iterator::Signals::new(all)?;
     let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
     let cancel = move || {
         for signal in signals.forever() {
-            if signal == SIGTERM && INPUT.load(Ordering::SeqCst) {
+            if signal != SIGINT && INPUT.load(Ordering::SeqCst) {
                 if let Some(terminal) = &terminal {
                     // The line editor's settings must not outlive it; if that fails nothing else can be done.
                     let _ =
@@ -76,6 +77,15 @@ pub fn install(token: Cancel) -> std::io::Result<()> {
     };
     std::thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(cancel)?;
     Ok(())
+}
+
+/// Whether whoever started this process had the signal ignored.
+fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: a structure of zeroes is a valid place for sigaction(2) to write to; nothing is changed.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 fn handle(signal: c_int) {

@@ -28,6 +28,7 @@ fn a_shell_on_a_terminal() {
     });
     // Ctrl-C is the container's.
     terminal.type_in("sleep 1000\r");
+    until("the sleep", || stand.ok("print((container.get('c1'):out('ps')):find('sleep 1000') ~= nil)") == "true\n");
     terminal.type_in("\x03");
     terminal.type_in("echo alive-$((1 + 1))\r");
     terminal.until("alive-2");

@@ -33,6 +33,12 @@ pub enum Answer {
     Gone,
 }
 
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.conn.as_fd()
+    }
+}
+
 impl Client {
     /// Connects to the monitor of the container in `folder`; `None` when there is none.
     ///

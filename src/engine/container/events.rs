@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify;
@@ -188,15 +189,24 @@ impl Reader {
 ///
 /// # Errors
 /// `interrupted`, `os`.
-pub fn wait_for(fd: &std::os::fd::OwnedFd, cancel: &Cancel, until: Option<Time>) -> Result<()> {
+fn wait_for(fd: &std::os::fd::OwnedFd, cancel: &Cancel, until: Option<Time>) -> Result<()> {
+    wait_for_any([fd.as_fd(), fd.as_fd()], cancel, until).map(drop)
+}
+
+/// The same for two; which of them can be read.
+///
+/// # Errors
+/// `interrupted`, `os`.
+pub(super) fn wait_for_any(two: [BorrowedFd<'_>; 2], cancel: &Cancel, until: Option<Time>) -> Result<[bool; 2]> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(fd, PollFlags::IN), PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN)];
+    let mut fds = [two[0], two[1], cancel.fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
     let left = until.map(|until| until.0.saturating_sub(Time::now().0));
     let left = left.map(|nanos| Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 });
     match poll(&mut fds, left.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => cancel.check(),
-        Err(e) => Err(e).os(|| "poll"),
+        Ok(_) | Err(rustix::io::Errno::INTR) => cancel.check()?,
+        Err(e) => return Err(e).os(|| "poll"),
     }
+    Ok([!fds[0].revents().is_empty(), !fds[1].revents().is_empty()])
 }
 
 fn open(path: &Path) -> Result<Option<BufReader<fs::File>>> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::Engine;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::events::wait_for;
+use super::client::{Answer, Client};
 use super::record::{self, Time};
 use super::streams::Stream;
 
@@ -60,6 +60,8 @@ pub struct Reader {
     // Lines that `tail` skips.
     skip: u64,
     watch: Option<OwnedFd>,
+    // A connection to the monitor, which tells of the end.
+    monitor: Option<Client>,
     // The open file has lost its name: what it holds now is all it ever will.
     complete: bool,
     over: bool,
@@ -93,12 +95,8 @@ impl Engine {
                 return Ok(None);
             }
             let late = reader.options.until.is_some_and(|until| Time::now() >= until);
-            if late || !self.store().is_running(&reader.id) {
-                // What was written just before the end is read in one last round.
-                reader.over = true;
-                continue;
-            }
-            reader.wait(self)?;
+            // What was written just before the end is read in one last round.
+            reader.over = late || !reader.wait(self)?;
         }
     }
 }
@@ -148,7 +146,7 @@ impl Reader {
         let watch = options.follow.then(|| watch(&path)).transpose()?;
         let newer = open_back_to(&path, None)?;
         let (file, buffer, skip) = (None, Vec::new(), 0);
-        let mut reader = Reader { path, id, options, newer, file, buffer, skip, watch, complete: false, over: false };
+        let mut reader = Reader { path, id, options, newer, file, buffer, skip, watch, monitor: None, complete: false, over: false };
         if let Some(tail) = options.tail {
             reader.skip = reader.count()?.saturating_sub(tail);
         }
@@ -227,12 +225,29 @@ impl Reader {
         Ok(false)
     }
 
-    fn wait(&self, engine: &Engine) -> Result<()> {
-        let Some(watch) = &self.watch else { return Ok(()) };
-        wait_for(watch, engine.cancel(), self.options.until)?;
-        let mut buffer = [0; 4096];
-        while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
-        Ok(())
+    /// Waits until there may be more to read; false when nothing comes any more.
+    fn wait(&mut self, engine: &Engine) -> Result<bool> {
+        let Some(watch) = &self.watch else { return Ok(false) };
+        let client = match self.monitor.take() {
+            Some(client) => client,
+            // Once more, as it may have written since we looked; what it writes from now on wakes us.
+            None => {
+                self.monitor = Client::connect(&record::folder(engine.store().root(), &self.id))?;
+                return Ok(self.monitor.is_some());
+            }
+        };
+        let fds = [watch.as_fd(), client.as_fd()];
+        let [written, spoke] = super::events::wait_for_any(fds, engine.cancel(), self.options.until)?;
+        if written {
+            let mut buffer = [0; 4096];
+            while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
+        }
+        // It has ended, or its monitor has; if it is started again there is another one to connect to.
+        let over = spoke && matches!(client.answer(engine.cancel(), &|_| {})?, Answer::Ended(_) | Answer::Gone);
+        if !over {
+            self.monitor = Some(client);
+        }
+        Ok(true)
     }
 }
 
@@ -258,22 +273,13 @@ fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> Result<Option<Lin
     }
 }
 
-/// Readable after each change of the log, and at the container's end: its state is written then, or all of it goes.
+/// Readable after each change of the log.
 fn watch(path: &Path) -> Result<OwnedFd> {
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).os(|| "inotify")?;
     let folder = path.parent().unwrap_or(path);
     use inotify::WatchFlags as Flags;
-    let flags = Flags::MODIFY | Flags::CREATE | Flags::MOVED_TO | Flags::MOVED_FROM | Flags::MOVE_SELF | Flags::DELETE;
+    let flags = Flags::MODIFY | Flags::CREATE | Flags::MOVED_TO;
     inotify::add_watch(&watch, folder, flags).os(|| format!("watch {}", folder.display()))?;
-    // The lock of a running container is a file of its own, removed at the end.
-    if let (Some(root), Some(id)) = (folder.parent().and_then(Path::parent), folder.file_name().and_then(|id| id.to_str())) {
-        let lock = super::super::store::running::path(root, id);
-        match inotify::add_watch(&watch, &lock, Flags::DELETE_SELF | Flags::ATTRIB | Flags::CLOSE_WRITE) {
-            // It has ended already.
-            Ok(_) | Err(rustix::io::Errno::NOENT) => {}
-            Err(e) => return Err(e).os(|| format!("watch {}", lock.display())),
-        }
-    }
     Ok(watch)
 }
 

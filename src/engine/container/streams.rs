@@ -262,6 +262,20 @@ impl Streams {
 
     /// Goes away and leaves it running.
     fn detach(&mut self) -> Result<Outcome> {
+        // What was typed before is the container's.
+        while let (false, Some(destination)) = (self.pending.is_empty(), self.destination()) {
+            let mut fds = [
+                PollFd::from_borrowed_fd(destination.as_fd(), PollFlags::OUT),
+                PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) if !fds[0].revents().is_empty() => self.give_input()?,
+                // It has ended: nobody reads that any more.
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e).os(|| "poll"),
+            }
+        }
         order(&self.control, &Order::Detach).map_err(|e| from_io(e, "tell the monitor"))?;
         drop(self.terminal.take());
         Ok(Outcome::Detached)

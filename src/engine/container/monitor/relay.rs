@@ -54,6 +54,8 @@ pub struct Relay {
     terminal: bool,
     close_input: bool,
     input_once: bool,
+    // Lines and columns a client has asked for; it may do so before the terminal is there.
+    size: Option<(u16, u16)>,
     audience: Vec<Audience>,
 }
 
@@ -75,6 +77,9 @@ impl Relay {
         self.input = master.try_clone().ok();
         (self.outputs, self.terminal) = ([Some(master), None], true);
         self.start();
+        if let Some((rows, columns)) = self.size {
+            self.resize(rows, columns);
+        }
     }
 
     fn start(&mut self) {
@@ -89,20 +94,31 @@ impl Relay {
 
     /// Adds a client.
     pub fn attach(&mut self, client: u64, owner: bool, input: Option<OwnedFd>, output: OwnedFd, error: OwnedFd) {
-        for fd in [&output, &error] {
+        for fd in [&output, &error].into_iter().chain(&input) {
             let _ = rustix::io::ioctl_fionbio(fd, true);
         }
         let outputs = [Some(output), Some(error)];
         self.audience.push(Audience { client, owner, input, outputs, pending: Default::default(), stuck: None });
     }
 
-    /// Forgets a client.
+    /// Forgets a client, after what it has said.
     pub fn detach(&mut self, client: u64) {
+        let mut buffer = [0; CHUNK_BYTES];
+        let member = self.audience.iter().find(|member| member.client == client);
+        if let Some(fd) = member.and_then(|member| member.input.as_ref())
+            && self.input.is_some()
+        {
+            while let Ok(count @ 1..) = rustix::io::read(fd, &mut buffer) {
+                self.pending.extend_from_slice(&buffer[..count]);
+            }
+            self.give_input();
+        }
         self.audience.retain(|other| other.client != client);
     }
 
     /// Gives the container's terminal a size.
-    pub fn resize(&self, rows: u16, columns: u16) {
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        self.size = Some((rows, columns));
         if self.terminal
             && let Some(master) = &self.outputs[0]
         {
