@@ -81,7 +81,10 @@ impl Engine {
         let state = record::read_state(&record::folder(self.store().root(), id))?;
         if (state.status.is_live() || state.status == Status::Restarting) && !self.store().is_running(id) {
             self.settle_one(id)?;
-            return record::read_state(&record::folder(self.store().root(), id));
+            let settled = record::read_state(&record::folder(self.store().root(), id))?;
+            // On a full disk it could not be written down; somebody may have started it again, too.
+            let dead = settled == state && !self.store().is_running(id);
+            return Ok(if dead { fate(settled) } else { settled });
         }
         Ok(state)
     }
@@ -188,13 +191,12 @@ impl Engine {
         let Some(record) = record::read_record(&folder)? else { return Ok(()) };
         let mut state = record::read_state(&folder)?;
         if state.status.is_live() || state.status == Status::Restarting {
-            let same_boot = state.boot == record::boot_id();
-            (state.exit_code, state.signal) = if same_boot { (137, Some(libc::SIGKILL)) } else { (255, None) };
-            let why = if same_boot { MONITOR_KILLED } else { "the host was restarted" };
-            state.error = Some(why.into());
-            (state.status, state.pid, state.monitor) = (Status::Exited, 0, 0);
-            state.finished = Some(Time::now());
-            record::write_state(&folder, &state)?;
+            state = fate(state);
+            match record::write_state(&folder, &state) {
+                // Whoever asks is told all the same, and can make room.
+                Err(error) if record::is_full(&error) => return Ok(()),
+                other => other?,
+            }
             let code = state.exit_code.to_string();
             // An event that cannot be written is lost: what happened matters more.
             let _ = events::write(self.store().root(), &Event::of("die", &record, &[("exitCode", &code)]));
@@ -205,4 +207,14 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What became of a container whose monitor is gone.
+fn fate(mut state: State) -> State {
+    let same_boot = state.boot == record::boot_id();
+    (state.exit_code, state.signal) = if same_boot { (128 + libc::SIGKILL, Some(libc::SIGKILL)) } else { (255, None) };
+    state.error = Some(if same_boot { MONITOR_KILLED } else { "the host was restarted" }.into());
+    (state.status, state.pid, state.monitor) = (Status::Exited, 0, 0);
+    state.finished = Some(Time::now());
+    state
 }

@@ -219,12 +219,35 @@ pub fn read_state(folder: &Path) -> Result<State> {
     }
 }
 
-/// Replaces `state.json`, whole or not at all.
+/// Replaces `state.json`, whole or not at all. On a full disk it is written over, as it already has its place there.
 ///
 /// # Errors
 /// `os`; the old one is then untouched.
 pub fn write_state(folder: &Path, state: &State) -> Result<()> {
-    write(&folder.join("state.json"), state)
+    let path = folder.join("state.json");
+    match write(&path, state) {
+        Err(error) if is_full(&error) => write_over(&path, state).map_err(|_| error),
+        other => other,
+    }
+}
+
+/// True for a disk that takes nothing more, or nothing at all.
+pub fn is_full(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT | libc::EROFS))
+}
+
+/// Writes over the beginning of a file, with blanks up to its old end, which JSON does not mind. Short as it is, that
+/// takes one write into a block that exists.
+fn write_over(path: &Path, state: &State) -> io::Result<()> {
+    let mut text = serde_json::to_vec(state)?;
+    let mut left = path.as_os_str().to_owned();
+    left.push(".new");
+    // What of the new file was written only takes space.
+    let _ = fs::remove_file(left);
+    let file = fs::OpenOptions::new().write(true).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(text.len());
+    text.resize(text.len().max(length), b' ');
+    std::os::unix::fs::FileExt::write_all_at(&file, &text, 0)
 }
 
 /// Replaces a JSON file by a rename. It is whole for everybody who reads it; durable it becomes with the file system.
