@@ -39,7 +39,8 @@ impl Census {
 /// The names in a folder, sorted; none if it is not there.
 pub fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -48,13 +49,17 @@ pub fn names(dir: &Path) -> Vec<String> {
 fn cgroups(root: &Path) -> Vec<String> {
     let ids: BTreeSet<String> = ["events.log.1", "events.log"]
         .iter()
-        .flat_map(|name| fs::read_to_string(root.join(name)).unwrap_or_default().lines().map(String::from).collect::<Vec<_>>())
+        .flat_map(|name| {
+            fs::read_to_string(root.join(name)).unwrap_or_default().lines().map(String::from).collect::<Vec<_>>()
+        })
         .filter_map(|line| Some(serde_json::from_str::<serde_json::Value>(&line).ok()?["id"].as_str()?.to_string()))
         .collect();
     let mut found = Vec::new();
     for hierarchy in names(Path::new("/sys/fs/cgroup")).iter().map(String::as_str).chain([""]) {
         let folder = Path::new("/sys/fs/cgroup").join(hierarchy).join("moonshell");
-        found.extend(names(&folder).into_iter().filter(|name| ids.contains(name)).map(|name| format!("{hierarchy}/{name}")));
+        found.extend(
+            names(&folder).into_iter().filter(|name| ids.contains(name)).map(|name| format!("{hierarchy}/{name}")),
+        );
     }
     found
 }
@@ -69,7 +74,9 @@ pub fn users(root: &Path) -> Vec<(i32, String)> {
             continue;
         }
         let open = fs::read_dir(entry.path().join("fd")).is_ok_and(|fds| {
-            fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| target.to_string_lossy().starts_with(&inside))
+            fds.flatten()
+                .filter_map(|fd| fs::read_link(fd.path()).ok())
+                .any(|target| target.to_string_lossy().starts_with(&inside))
         });
         let rooted = || fs::read_to_string(entry.path().join("mountinfo")).is_ok_and(|table| table.contains(&inside));
         if open || rooted() {

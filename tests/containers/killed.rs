@@ -38,7 +38,11 @@ fn a_killed_monitor_is_told_of_and_leaves_nothing() {
         let run = stand.start(code);
         let killed = kill_monitor_at(&stand, moment);
         let ended = run.end();
-        println!("round {round}: {moment:?}, killed {killed}, status {}, {}", ended.status, ended.err.lines().next().unwrap_or(""));
+        println!(
+            "round {round}: {moment:?}, killed {killed}, status {}, {}",
+            ended.status,
+            ended.err.lines().next().unwrap_or("")
+        );
         until("the end of all", || stand.census().is_at_rest());
         let state = stand.ok(&TRUTH.replace("c:remove()", "c:remove{volumes=true}"));
         told += usize::from(state == "exited\n");
@@ -70,7 +74,9 @@ fn whoever_waits_or_works_inside_hears_of_a_killed_monitor() {
     let attach = stand.start("print('up') io.flush() container.get('c1'):attach{no_stdin=true}");
     [&wait, &exec, &attach].iter().for_each(|run| run.until_printed("up\n"));
     // Both have told the monitor when it has three connections and the program inside.
-    until("an attached client", || stand.ok("for e in container.events{since=0, ['until']=os.time()+1} do print(e.action) end").contains("attach"));
+    until("an attached client", || {
+        stand.ok("for e in container.events{since=0, ['until']=os.time()+1} do print(e.action) end").contains("attach")
+    });
     kill_process(Pid::from_raw(stand.monitors()[0]).unwrap(), Signal::KILL).unwrap();
     assert_eq!(wait.end().out, "up\n137\n");
     for run in [exec, attach] {

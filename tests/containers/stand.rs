@@ -62,7 +62,6 @@ impl Stand {
         &self.root
     }
 
-
     /// The program with a piece of Lua to run.
     pub fn command(&self, code: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));
@@ -109,7 +108,11 @@ impl Stand {
 
     /// The monitors that are at work on it.
     pub fn monitors(&self) -> Vec<i32> {
-        crate::census::users(&self.root).into_iter().filter(|(_, name)| name == "moonshell-mon").map(|(pid, _)| pid).collect()
+        crate::census::users(&self.root)
+            .into_iter()
+            .filter(|(_, name)| name == "moonshell-mon")
+            .map(|(pid, _)| pid)
+            .collect()
     }
 }
 
