@@ -76,6 +76,11 @@ const ALL: [Capability; 41] = [
     Capability::CheckpointRestore,
 ];
 
+/// The names of all capabilities, in the order of their numbers.
+pub fn names() -> Vec<String> {
+    ALL.iter().map(ToString::to_string).collect()
+}
+
 fn bit(capability: Capability) -> CapabilitySet {
     let number = ALL.iter().position(|other| *other == capability);
     number.map_or(CapabilitySet::empty(), |number| CapabilitySet::from_bits_retain(1 << number))
