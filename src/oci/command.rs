@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{log, resources, table};
 use crate::engine::container::oci::{
-    Create, ExecOptions, Override, Record, Relay, Runtime, Status, check_preserved, features,
+    Create, ExecOptions, Override, Record, Relay, Runtime, Status, VERSION, check_preserved, features,
 };
 use crate::engine::error::{Error, Kind, OsContext, Result};
 use crate::engine::files;
@@ -25,7 +25,14 @@ fn path<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a Path> {
 
 /// Runs the command; returns the exit status.
 pub fn run(all: &ArgMatches) -> Result<i32> {
-    let Some((name, matches)) = all.subcommand() else { return Err(Error::invalid("no command given")) };
+    if all.get_flag("version") {
+        // Engines read the first line's last word and the line about the specification.
+        let text = format!("{} version {}\nspec: {VERSION}\n", super::NAME, env!("CARGO_PKG_VERSION"));
+        return table::write(&text).map(|()| 0);
+    }
+    let Some((name, matches)) = all.subcommand() else {
+        return Err(Error::invalid("no command given: --help lists them"));
+    };
     let runtime = Runtime::new(root(all), log::warning);
     let id = matches.try_get_one::<String>("id").ok().flatten().map_or("", String::as_str);
     match name {

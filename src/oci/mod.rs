@@ -15,6 +15,7 @@ mod view;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::engine::container::oci::line;
 use crate::engine::error::{Error, Kind};
 
 /// The program name that makes the binary a runtime.
@@ -57,11 +58,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 /// An error in one line. Engines tell by its words that a program is missing or may not be executed.
 fn text(error: &Error) -> String {
-    let mut line = error.message().to_string();
-    for cause in error.causes() {
-        line.push_str(": ");
-        line.push_str(&cause);
-    }
+    let line = line(error);
     match (error.exit().map(|exit| exit.code), error.kind()) {
         (Some(127), _) => format!("executable file not found in $PATH: {line}"),
         (Some(126), Kind::Permission) if !line.contains("permission denied") => format!("{line}: permission denied"),

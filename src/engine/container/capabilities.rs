@@ -78,7 +78,7 @@ const ALL: [Capability; 41] = [
 
 /// The names of all capabilities, in the order of their numbers.
 pub fn names() -> Vec<String> {
-    ALL.iter().map(ToString::to_string).collect()
+    ALL.iter().map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_"))).collect()
 }
 
 fn bit(capability: Capability) -> CapabilitySet {

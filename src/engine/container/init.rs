@@ -127,7 +127,7 @@ fn keep_only_ours(birth: &mut Birth<'_>, sources: &mut Sources, plan: &mut Plan,
     list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate));
     list.extend(sources.descriptors().chain(plan.descriptors()));
     lift(list.iter_mut().map(|fd| &mut **fd))?;
-    let mut keep = list.iter().map(|fd| fd.as_raw_fd()).collect();
+    let mut keep: Vec<_> = list.iter().map(|fd| fd.as_raw_fd()).collect();
     sys::fd::close_all_but(3 + birth.preserve_fds as i32, &mut keep).map_err(|e| from_io(e, "close descriptors"))
 }
 
@@ -158,8 +158,17 @@ fn start_loopback() -> Result<()> {
 fn mount_root(at: &Path, rootfs: OwnedFd) -> Result<Root> {
     use rustix::mount::{MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).os(|| "make mounts private")?;
-    move_mount(&rootfs, "", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .os(|| format!("mount the root file system on {}", at.display()))?;
+    let attach = |at: &Path| {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&rootfs, "", rustix::fs::CWD, at, flags)
+    };
+    match attach(at) {
+        // The root of a user namespace may not enter the folders that lead there. Over the host's root it is as well
+        // out of sight, and nearer.
+        Err(rustix::io::Errno::ACCESS) => attach(Path::new("/")),
+        other => other,
+    }
+    .os(|| format!("mount the root file system on {}", at.display()))?;
     Ok(Root::new(rootfs))
 }
 

@@ -12,7 +12,7 @@ use super::super::error::{Error, Kind, OsContext, Result};
 const ROOT: &str = "/sys/fs/resctrl";
 
 /// RDTGROUP_SUPER_MAGIC of linux/magic.h.
-const MAGIC: i64 = 0x0765_5821;
+const MAGIC: rustix::fs::FsWord = 0x0765_5821;
 
 /// Puts a process into the group the specification asks for; returns the group if it was made here.
 ///
@@ -22,7 +22,7 @@ const MAGIC: i64 = 0x0765_5821;
 pub fn apply(spec: &Spec, id: &str, pid: i32) -> Result<Option<PathBuf>> {
     let asked = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
     let Some(asked) = asked.filter(|asked| **asked != LinuxIntelRdt::default()) else { return Ok(None) };
-    let is_resctrl = rustix::fs::statfs(ROOT).is_ok_and(|stat| stat.f_type as i64 == MAGIC);
+    let is_resctrl = rustix::fs::statfs(ROOT).is_ok_and(|stat| stat.f_type == MAGIC);
     if !is_resctrl {
         let message = format!("linux.intelRdt is asked for, but no resctrl file system is mounted on {ROOT}");
         return Err(Error::new(Kind::Unsupported, message));

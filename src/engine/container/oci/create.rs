@@ -104,7 +104,7 @@ impl Runtime {
             Err(error) => {
                 // The failure counts; what cannot be undone besides is said.
                 if let Err(left) = self.destroy(&record) {
-                    (self.warn)(&format!("after a failed create: {}", left.message()));
+                    (self.warn)(&format!("after a failed create: {}", super::line(&left)));
                 }
                 Err(error)
             }
@@ -199,7 +199,7 @@ impl Runtime {
         let spec = record.spec()?;
         hooks::run(&spec, Turn::Poststart, &record.state(), Some(record.pid)).inspect_err(|_| {
             if let Err(error) = self.kill_hard(&record) {
-                (self.warn)(&format!("cannot kill container '{id}': {}", error.message()));
+                (self.warn)(&format!("cannot kill container '{id}': {}", super::line(&error)));
             }
         })
     }
@@ -215,7 +215,7 @@ impl Runtime {
             && let Err(error) = hooks::run_all(&spec, Turn::Poststop, &record.state(), None)
         {
             // As the specification has it: said, and the removal goes on.
-            (self.warn)(&error.message().to_string());
+            (self.warn)(&super::line(&error));
         }
         let folder = record.folder();
         result.and(std::fs::remove_dir_all(folder).os(|| format!("remove {}", folder.display())))

@@ -121,6 +121,12 @@ fn check_id(id: &str) -> Result<()> {
     }
 }
 
+/// An error with its causes, in one line.
+pub fn line(error: &Error) -> String {
+    let causes = error.causes().into_iter();
+    std::iter::once(error.message().to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
 /// Writes a file that has its old content or its new, never a part.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     super::super::files::write(path, bytes, Some(0o600))
