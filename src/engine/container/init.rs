@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
@@ -39,6 +39,9 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     }
     join_cgroups(std::mem::take(&mut birth.cgroup))?;
     line.wait()?;
+    // Whoever shares a namespace with it, and be it another container's root, shall not look into it or trace it. Its
+    // program can be again.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).os(|| "prctl PR_SET_DUMPABLE")?;
     plan.join_rest()?;
     let labels = Labels::open(process)?;
     if plan.has_user() {
