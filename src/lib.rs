@@ -6,6 +6,7 @@ pub mod bindings;
 pub mod cli;
 pub mod credentials;
 pub mod engine;
+pub mod init;
 pub mod oci;
 pub mod progress;
 pub mod repl;

@@ -19,26 +19,43 @@ use super::super::sys;
 
 /// The order of the descriptors that come with a request.
 pub const FD_REQUEST: usize = 0;
-/// The monitor's end of the control socket.
+/// The monitor's end of the first client's connection.
 pub const FD_CONTROL: usize = 1;
-/// The descriptor that holds the container folder's lock.
+/// The descriptor that holds the container's lock, or its work area's.
 pub const FD_LOCK: usize = 2;
 /// A memory file with the seccomp program; empty for none.
 pub const FD_SECCOMP: usize = 3;
-/// Standard input, output and error follow here, unless there is a terminal.
+/// Standard input, output and error follow here: the program's own, unless the container is one that is kept; then
+/// they are the first client's.
 pub const FD_STDIO: usize = 4;
 
 /// Everything a monitor needs to start one container.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Request {
-    /// The contract: what the container is, in the OCI runtime specification's words.
-    pub spec: Spec,
-    /// How its root file system comes about.
-    pub rootfs: Rootfs,
-    /// Where its cgroup is, if it has one of its own.
-    pub cgroup: Option<super::cgroup::Plan>,
-    /// Mount points outside the specification's reach: `/proc/self/fd`-style links need none, devices do.
-    pub devices: Vec<String>,
+pub enum Request {
+    /// One that exists only for its creator, whose streams it uses directly: a build's step.
+    Passing {
+        /// The contract: what the container is, in the OCI runtime specification's words.
+        spec: Box<Spec>,
+        /// How its root file system comes about.
+        rootfs: Rootfs,
+        /// The path of its cgroup, if it has one of its own.
+        cgroup: Option<String>,
+    },
+    /// One with a record in the state folder.
+    Kept {
+        /// The state folder.
+        root: PathBuf,
+        /// The container's id.
+        id: String,
+        /// Kill it when the first client goes away without a word.
+        bound: bool,
+        /// The first client gets the output, and gives the input if it sent three descriptors.
+        attach: bool,
+        /// Its restarts so far, when this start is one of them.
+        restarts: u32,
+        /// Flags of the system call filter.
+        seccomp_flags: u32,
+    },
 }
 
 /// An overlay of unpacked layers.
@@ -52,30 +69,78 @@ pub struct Rootfs {
     pub work: PathBuf,
     /// An empty folder to mount on, seen only in the container's own mount namespace.
     pub mount_point: PathBuf,
+    /// Sync nothing, not even when a program asks for it: for what is not to outlive its first run.
+    pub volatile: bool,
 }
 
-/// What the engine tells a monitor.
+/// What a client tells a monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// Send a signal to the container's init.
+    /// Send a signal to the container's init; on a connection that runs a program inside, to that program.
     Signal(i32),
+    /// Ask it to end with a signal, and kill it when that takes too long. It is not started again.
+    Stop {
+        /// The signal; the container's own when not given.
+        signal: Option<i32>,
+        /// Milliseconds from the signal to the end; the container's own when not given, `Some(u64::MAX)` for ever.
+        timeout: Option<u64>,
+    },
+    /// From now on get its output into the descriptors that come along (output, error); with a third one first, give
+    /// it input from there.
+    Attach {
+        /// Whether the first descriptor is one to read input from.
+        input: bool,
+    },
+    /// The client's terminal has this size now.
+    Resize {
+        /// Lines.
+        rows: u16,
+        /// Characters in a line.
+        columns: u16,
+    },
+    /// The client goes away, and the container shall live on.
+    Detach,
+    /// Run a program inside. Descriptors: a memory file with the OCI process, then the program's own three unless it
+    /// gets a terminal.
+    Exec {
+        /// Without the container's system call filter.
+        privileged: bool,
+    },
+    /// Freeze.
+    Pause,
+    /// Thaw.
+    Resume,
+    /// Read the container's record anew: its name, policy or limits have changed.
+    Reload,
 }
 
-/// What a monitor tells the engine; the last one is `Failed` or `Exited`.
+/// What a monitor tells a client. The last one is `Failed`, `Refused` or `Exited`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// Something the user should know.
     Warning(String),
-    /// The terminal's master side comes with this message.
+    /// The terminal's master side comes with this message (for a program run inside).
     Terminal,
+    /// The program runs.
+    Started {
+        /// On the host.
+        pid: i32,
+    },
     /// The program did not start.
     Failed(Failure),
+    /// What was asked has been done.
+    Done,
+    /// What was asked cannot be done.
+    Refused(Failure),
     /// The program ended: its exit code, or the signal that killed it.
     Exited {
         /// 0-255; 128+n for signal n.
         code: i32,
         /// The signal, if one killed it.
         signal: Option<i32>,
+        /// Whether the kernel killed a process of the container for lack of memory.
+        #[serde(default)]
+        oom: bool,
     },
 }
 
@@ -98,7 +163,7 @@ pub enum Note {
 }
 
 /// An error on its way between processes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     kind: Kind,
     message: String,

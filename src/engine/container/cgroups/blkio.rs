@@ -46,10 +46,13 @@ pub(super) fn add(table: &mut Table<'_>, limits: &LinuxBlockIo) -> Result<()> {
     Ok(())
 }
 
+/// From an option's weight to a file's.
+type Scale = fn(u16) -> u64;
+
 /// The file that takes weights, and how it scales them.
-fn weight_file(table: &Table<'_>, version: Version, option: &str) -> Result<(&'static str, fn(u16) -> u64)> {
-    let same: fn(u16) -> u64 = u64::from;
-    let candidates: [(&'static str, fn(u16) -> u64); 2] = match version {
+fn weight_file(table: &Table<'_>, version: Version, option: &str) -> Result<(&'static str, Scale)> {
+    let same: Scale = u64::from;
+    let candidates: [(&'static str, Scale); 2] = match version {
         Version::V1 => [("blkio.bfq.weight", same), ("blkio.weight", same)],
         Version::V2 => [("io.bfq.weight", same), ("io.weight", scaled)],
     };

@@ -53,7 +53,7 @@ impl Hierarchy {
 }
 
 /// The name of a controller in v2.
-pub(super) fn v2_name(controller: &'static str) -> &'static str {
+pub(super) fn v2_name(controller: &str) -> &str {
     if controller == "blkio" { "io" } else { controller }
 }
 

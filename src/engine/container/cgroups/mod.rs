@@ -12,6 +12,7 @@ mod blkio;
 mod control;
 mod device_program;
 mod devices;
+mod folder;
 mod freezer;
 mod hierarchy;
 mod memory;
@@ -21,16 +22,16 @@ mod resources;
 mod stats;
 mod update;
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
 use super::super::error::{Error, Kind, OsContext, Result};
+use folder::{Folder, inherit_cpuset, make, move_all, needs_cpuset, remove_tree, vacate};
 use hierarchy::{Hierarchy, Version};
 
 pub use devices::{always_allowed, default_devices};
@@ -47,13 +48,6 @@ pub struct Cgroup {
     folders: Vec<Folder>,
     /// Hierarchies in which no folder could be made, with the kind of failure.
     refused: Vec<(&'static Hierarchy, Kind)>,
-}
-
-/// A cgroup's folder in one hierarchy.
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    hierarchy: &'static Hierarchy,
 }
 
 /// How a process enters a cgroup at its birth.
@@ -96,7 +90,7 @@ impl Cgroup {
             if controllers.is_empty() {
                 continue;
             }
-            match make(hierarchy, &self.path, &controllers) {
+            match make(hierarchy, &self.path, &controllers, false) {
                 Ok(folder) => {
                     let path = folder.path.clone();
                     self.folders.push(folder);
@@ -161,13 +155,9 @@ impl Cgroup {
     /// # Errors
     /// `not_found` when the process has ended; `permission`, `os`.
     pub fn add(&self, pid: Pid) -> Result<()> {
-        let text = pid.as_raw_nonzero().to_string();
         for folder in &self.folders {
-            match control::write(&folder.path, "cgroup.procs", &text) {
-                Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {
-                    return Err(Error::not_found(format!("process {pid} has ended")));
-                }
-                other => other.os(|| format!("move process {pid} to {}", folder.path.display()))?,
+            if !processes::move_to(&folder.path, pid)? {
+                return Err(Error::not_found(format!("process {pid} has ended")));
             }
         }
         Ok(())
@@ -175,21 +165,67 @@ impl Cgroup {
 
     /// Changes limits of a cgroup that may be in use; on failure those already changed are put back.
     ///
+    /// A limit may need a hierarchy the cgroup is not in yet. Then its processes are moved there, and who holds a
+    /// `Cgroup` for [`Cgroup::join`] or [`Cgroup::add`] opens it again.
+    ///
     /// # Errors
-    /// As [`Cgroup::create`]; `in_use` when more is used than a new limit allows.
+    /// As [`Cgroup::create`]; `in_use` when more is used than a new limit allows, `not_found` when it is gone.
     pub fn apply(&self, resources: &LinuxResources) -> Result<()> {
-        update::apply(self, resources)
+        let current = Cgroup::open(&self.path)?;
+        let mut current = current.ok_or_else(|| Error::not_found(format!("cgroup {} is gone", self.path)))?;
+        let held = current.folders.len();
+        let outcome = current.extend(&resources::extra_controllers(resources));
+        let outcome = outcome.and_then(|()| update::apply(&current, resources));
+        outcome.map_err(|error| match current.folders[held..].iter().try_for_each(vacate) {
+            Ok(()) => error,
+            Err(left) => error.with_hint(format!("cgroup {} remains as it is: {}", self.path, left.message())),
+        })
     }
 
-    /// Removes the cgroup and those nested in it.
+    /// Enters the hierarchies of more controllers with all processes.
+    fn extend(&mut self, controllers: &[&'static str]) -> Result<()> {
+        for hierarchy in hierarchy::all() {
+            let wanted: Vec<&'static str> =
+                hierarchy.controllers.iter().copied().filter(|name| controllers.contains(name)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let folder = match make(hierarchy, &self.path, &wanted, true) {
+                Err(error) if error.kind() == Kind::Permission => {
+                    self.refused.push((hierarchy, error.kind()));
+                    continue;
+                }
+                other => other?,
+            };
+            if self.folders.iter().any(|known| known.path == folder.path) {
+                continue;
+            }
+            let path = folder.path.clone();
+            self.folders.push(folder);
+            if needs_cpuset(hierarchy) {
+                inherit_cpuset(&path)?;
+            }
+            self.gather(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Moves everybody into a new folder. Children of the moved are born there, those of others are found next time.
+    fn gather(&self, folder: &Path) -> Result<()> {
+        move_all(folder, || self.processes())
+    }
+
+    /// Removes the cgroup and those nested in it, in every hierarchy.
     ///
     /// # Errors
     /// `in_use` naming the processes when there are any; `os`.
     pub fn remove(&self) -> Result<()> {
-        for folder in &self.folders {
-            match remove_tree(&folder.path) {
+        // Not only from its own folders: somebody else may have added one.
+        for hierarchy in hierarchy::all() {
+            match remove_tree(&hierarchy.mount.join(&self.path[1..])) {
                 Err(error) if error.kind() == Kind::InUse => {
-                    let list: Vec<String> = self.processes()?.iter().map(|pid| pid.to_string()).collect();
+                    let processes = Cgroup::open(&self.path)?.map_or(Ok(Vec::new()), |found| found.processes())?;
+                    let list: Vec<String> = processes.iter().map(|pid| pid.to_string()).collect();
                     let message = format!("cgroup {} is in use by processes {}", self.path, list.join(", "));
                     return Err(Error::new(Kind::InUse, message).caused_by(error));
                 }
@@ -208,7 +244,7 @@ impl Cgroup {
 impl resources::Target for Cgroup {
     fn version(&self, controller: &str) -> Result<Version> {
         if let Some(folder) = self.folder(controller) {
-            return Ok(folder.hierarchy.version);
+            return folder.version(controller);
         }
         if let Some((hierarchy, kind)) = self.refused.iter().find(|(hierarchy, _)| hierarchy.has(controller)) {
             let message = format!("making a cgroup in {} is not permitted", hierarchy.mount.display());
@@ -247,79 +283,6 @@ fn checked(path: &str) -> Result<&str> {
     match path.strip_prefix('/') {
         Some(rest) if rest.split('/').all(plain) => Ok(path),
         _ => Err(Error::invalid(format!("cgroup path '{path}': expected an absolute path such as /moonshell/ID"))),
-    }
-}
-
-/// Makes a cgroup's folder in a hierarchy, and those above it.
-fn make(hierarchy: &'static Hierarchy, path: &str, controllers: &[&'static str]) -> Result<Folder> {
-    let mut folder = hierarchy.mount.clone();
-    let names: Vec<&str> = path[1..].split('/').collect();
-    for (depth, name) in names.iter().enumerate() {
-        if hierarchy.version == Version::V2 {
-            enable(&folder, controllers)?;
-        }
-        folder.push(name);
-        let last = depth + 1 == names.len();
-        match fs::create_dir(&folder) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                if last && !processes::in_folder(&folder)?.is_empty() {
-                    return Err(Error::new(Kind::InUse, format!("processes are in cgroup {}", folder.display())));
-                }
-            }
-            other => other.os(|| format!("create cgroup {}", folder.display()))?,
-        }
-        // The last one's is the caller's matter, who can remove it.
-        if !last && needs_cpuset(hierarchy) {
-            inherit_cpuset(&folder)?;
-        }
-    }
-    Ok(Folder { path: folder, hierarchy })
-}
-
-fn needs_cpuset(hierarchy: &Hierarchy) -> bool {
-    hierarchy.version == Version::V1 && hierarchy.has("cpuset")
-}
-
-/// A new cpuset of v1 is empty, and no process can enter it.
-fn inherit_cpuset(folder: &Path) -> Result<()> {
-    let parent = folder.parent().unwrap_or(folder);
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        if control::read(folder, file)?.is_some_and(|text| text.trim().is_empty()) {
-            let value = control::read(parent, file)?.unwrap_or_default();
-            control::write(folder, file, value.trim()).os(|| format!("write {}", folder.join(file).display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Lets the folders below a v2 folder have controllers, as far as it has them itself.
-fn enable(folder: &Path, controllers: &[&'static str]) -> Result<()> {
-    const FILE: &str = "cgroup.subtree_control";
-    let enabled = control::read(folder, FILE)?.unwrap_or_default();
-    let lacking = |name: &&str| !enabled.split_whitespace().any(|word| word == *name);
-    let names: Vec<&str> =
-        controllers.iter().filter(|name| !hierarchy::is_core(name)).map(|name| hierarchy::v2_name(name)).collect();
-    let missing: Vec<&str> = names.into_iter().filter(lacking).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let available = control::read(folder, "cgroup.controllers")?.unwrap_or_default();
-    for name in missing.into_iter().filter(|name| available.split_whitespace().any(|word| word == *name)) {
-        match control::write(folder, FILE, &format!("+{name}")) {
-            // The folder itself holds processes, or others hold on to the controller: a limit that needs it says so.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EINVAL | libc::EACCES | libc::EPERM)) => {}
-            other => other.os(|| format!("enable controller {name} in {}", folder.display()))?,
-        }
-    }
-    Ok(())
-}
-
-/// Removes a folder, nested ones first; a missing one is as good.
-fn remove_tree(folder: &Path) -> Result<()> {
-    processes::nested(folder)?.iter().try_for_each(|inner| remove_tree(inner))?;
-    match fs::remove_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.os(|| format!("remove cgroup {}", folder.display())),
     }
 }
 

@@ -139,6 +139,14 @@ pub(super) fn in_folder(folder: &Path) -> Result<Vec<i32>> {
     }
 }
 
+/// Moves a process into a folder; false when it has ended.
+pub(super) fn move_to(folder: &Path, pid: Pid) -> Result<bool> {
+    match control::write(folder, "cgroup.procs", &pid.as_raw_nonzero().to_string()) {
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        other => other.os(|| format!("move process {pid} to {}", folder.display())).map(|()| true),
+    }
+}
+
 fn collect(folder: &Path, found: &mut BTreeSet<i32>) -> Result<()> {
     found.extend(in_folder(folder)?);
     nested(folder)?.iter().try_for_each(|inner| collect(inner, found))

@@ -119,7 +119,7 @@ fn a_kernel_that_does_not_count_swap_is_told_apart() {
         assert_eq!(error.kind(), Kind::Unsupported);
         assert_eq!(error.message(), "memory_swap: this kernel does not count swap");
         assert_eq!(
-            writes(version, &[], r#"{"memory": {"limit": 500, "swap": -1}}"#).unwrap()[0].split(' ').last(),
+            writes(version, &[], r#"{"memory": {"limit": 500, "swap": -1}}"#).unwrap()[0].split(' ').next_back(),
             Some("500")
         );
     }
