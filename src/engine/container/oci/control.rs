@@ -7,7 +7,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use super::super::super::error::{Error, Kind, OsContext, Result};
-use super::super::cgroups::sweep;
 use super::{Record, Runtime, Status};
 
 impl Runtime {
@@ -143,7 +142,6 @@ impl Runtime {
     /// # Errors
     /// `os`.
     pub fn remove_ended(&self, record: &Record) -> Result<()> {
-        record.cgroup.as_deref().map_or(Ok(()), sweep)?;
         self.destroy(record)
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::runtime::{Spec, State};
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
 use super::super::super::error::{Error, Kind, OsContext, Result, from_io};
@@ -206,6 +206,16 @@ impl Runtime {
 
     /// Takes apart what is left of a container whose processes are to end, and runs its last hooks.
     pub(super) fn destroy(&self, record: &Record) -> Result<()> {
+        let folder = record.folder();
+        let lock = match open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            other => other.os(|| format!("open {}", folder.display()))?,
+        };
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", folder.display()))?;
+        if rustix::fs::fstat(&lock).os(|| format!("stat {}", folder.display()))?.st_nlink == 0 {
+            // Somebody else has done it meanwhile: who runs it in the foreground, or another delete.
+            return Ok(());
+        }
         let mut result = record.cgroup.as_deref().map_or(Ok(()), cgroups::sweep);
         if let Some(group) = &record.rdt {
             result = result.and(rdt::remove(group));
@@ -217,7 +227,6 @@ impl Runtime {
             // As the specification has it: said, and the removal goes on.
             (self.warn)(&super::line(&error));
         }
-        let folder = record.folder();
         result.and(std::fs::remove_dir_all(folder).os(|| format!("remove {}", folder.display())))
     }
 }
