@@ -24,8 +24,8 @@ fn specifications_that_cannot_be_meant() {
         ("/linux/rootfsPropagation", "sideways".into(), "unknown rootfsPropagation 'sideways'"),
         ("/linux/resources", json!({ "memory": { "limit": 1, "swap": 0 } }), ""),
         ("/linux/intelRdt", json!({ "closID": "x" }), "intelRdt"),
-        ("/process/apparmorProfile", "nope".into(), "AppArmor is not active"),
-        ("/process/selinuxLabel", "a:b:c".into(), "SELinux is not active"),
+        ("/process/apparmorProfile", "nope".into(), "'nope' is"),
+        ("/process/selinuxLabel", "a:b:c".into(), "'a:b:c' is asked for"),
     ];
     for (place, value, expected) in cases {
         let mut bundle = Bundle::new("true");

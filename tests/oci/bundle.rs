@@ -96,7 +96,11 @@ impl Bundle {
     /// Runs a command of the runtime. A container's streams are files, as it may live longer than the command.
     pub fn oci(&self, arguments: &[&str]) -> Output {
         let (out, err) = (self.path().join("out"), self.path().join("err"));
-        let file = |path: &Path| fs::File::create(path).unwrap();
+        // Fresh ones: an earlier container may still write into those of its command.
+        let file = |path: &Path| {
+            let _ = fs::remove_file(path);
+            fs::File::create(path).unwrap()
+        };
         let status = self.command(arguments).stdout(file(&out)).stderr(file(&err)).status().unwrap();
         Output { status, stdout: fs::read(&out).unwrap(), stderr: fs::read(&err).unwrap() }
     }

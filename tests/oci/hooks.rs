@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::bundle::{Bundle, is_root};
 
 fn hook(script: &str) -> Value {
-    json!({ "path": "/bin/sh", "args": ["hook", "-c", script], "env": ["PATH=/bin:/usr/bin", "X=y"] })
+    json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin", "X=y"] })
 }
 
 #[test]

@@ -111,6 +111,11 @@ fn id_mapped_mounts() {
     let mapping = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 1000 }]);
     bundle.mount(json!({ "destination": "/a", "source": "source", "options": ["bind", "idmap"],
         "uidMappings": mapping(20000), "gidMappings": mapping(30000) }));
+    let output = bundle.oci(&["run", &bundle.id("a")]);
+    if String::from_utf8_lossy(&output.stderr).contains("knows no id-mapped mounts") {
+        eprintln!("SKIPPED: no id-mapped mounts on this file system");
+        return;
+    }
     assert_eq!(bundle.run(), "20005 30006");
     bundle.config["mounts"][4].as_object_mut().unwrap().remove("uidMappings");
     assert!(bundle.fails(&["run", "x"]).contains("needs both uidMappings and gidMappings"));
@@ -148,7 +153,7 @@ fn cgroups_of_its_own_in_and_out_of_a_namespace() {
     }
     let mut bundle = Bundle::new(
         "ls /sys/fs/cgroup; cat /sys/fs/cgroup/memory/memory.limit_in_bytes \
-        || cat /sys/fs/cgroup/memory.max; touch /sys/fs/cgroup/memory/x 2>&1; true",
+        || cat /sys/fs/cgroup/memory.max; touch /sys/fs/cgroup/x 2>&1; true",
     );
     bundle.mount(json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
         "options": ["nosuid", "noexec", "nodev", "ro"] }));

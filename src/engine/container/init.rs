@@ -126,6 +126,8 @@ fn run_hooks_of_creation(oci: &Oci<'_>, spec: &Spec, pid: Option<i32>, line: &Li
 
 /// Closes whatever of the parent's is open here but was not given to this process.
 fn keep_only_ours(birth: &mut Birth<'_>, sources: &mut Sources, plan: &mut Plan, line: &mut Line) -> Result<()> {
+    // It was for the clone.
+    drop(birth.cgroup_v2.take());
     let mut list: Vec<&mut OwnedFd> = vec![&mut birth.rootfs, line.descriptor()];
     list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate));
     list.extend(sources.descriptors().chain(plan.descriptors()));
