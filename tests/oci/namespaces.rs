@@ -181,3 +181,46 @@ fn the_hosts_namespaces_where_none_are_asked_for() {
     bundle.namespaces(json!([{ "type": "mount" }, { "type": "mount" }]));
     assert!(bundle.fails(&["run", "x"]).contains("names the mnt namespace twice"));
 }
+
+#[test]
+fn a_user_without_any_privilege() {
+    use std::os::unix::process::CommandExt;
+    if !is_root() {
+        return;
+    }
+    let mut bundle = Bundle::new("id -u; cat /file; echo x >/dev/null; while :; do sleep 0.05; done");
+    bundle.config["linux"]["namespaces"] =
+        ["pid", "mount", "ipc", "uts", "user"].iter().map(|kind| json!({ "type": kind })).collect();
+    let mapping = json!([{ "containerID": 0, "hostID": 1000, "size": 1 }]);
+    bundle.config["linux"]["uidMappings"] = mapping.clone();
+    bundle.config["linux"]["gidMappings"] = mapping;
+    // Another network's /sys cannot be mounted, so the host's is bound.
+    bundle.mount(json!({ "destination": "/file", "source": "source", "options": ["bind", "ro"] }));
+    fs::write(bundle.path().join("source"), "content\n").unwrap();
+    // The folder of the build may be closed to others.
+    let program = bundle.path().join("moonshell");
+    fs::copy(env!("CARGO_BIN_EXE_moonshell"), &program).unwrap();
+    let run = |arguments: &[&str]| {
+        // Writes the specification.
+        let mut command = bundle.command(arguments);
+        let owned = std::process::Command::new("chown").args(["-R", "1000:1000"]).arg(bundle.path()).status();
+        assert!(owned.unwrap().success());
+        let (out, err) = (bundle.path().join("user-out"), bundle.path().join("user-err"));
+        let mut own = std::process::Command::new(&program);
+        own.args(command.get_args()).current_dir(bundle.path()).stdin(std::process::Stdio::null()).uid(1000).gid(1000);
+        let file = |path: &std::path::Path| fs::File::create(path).unwrap();
+        command.stdout(file(&out)).stderr(file(&err));
+        let status = own.stdout(file(&out)).stderr(file(&err)).status().unwrap();
+        let text = |path: &std::path::Path| fs::read_to_string(path).unwrap();
+        assert!(status.success(), "{arguments:?}: {}", text(&err));
+        text(&out)
+    };
+    let id = &bundle.id("user");
+    run(&["run", "-d", id]);
+    bundle.wait_for("user-out");
+    let seen = run(&["exec", id, "sh", "-c", "id -u; cat /file; cat /proc/self/uid_map | tr -s ' '"]);
+    assert_eq!(seen, "0\ncontent\n 0 1000 1\n");
+    run(&["kill", id, "KILL"]);
+    bundle.wait_status(id, "stopped");
+    run(&["delete", id]);
+}

@@ -32,7 +32,7 @@ const NOTE_LIMIT: usize = 64 << 10;
 pub struct Birth<'a> {
     /// The contract, in the OCI runtime specification's words.
     pub spec: &'a Spec,
-    /// A detached mount: [`super::overlay::mount`] or [`mounts::folder`].
+    /// A detached mount: [`super::overlay::mount`] or [`mounts::folder`]; with [`Oci::clones_root`] the folder itself.
     pub rootfs: OwnedFd,
     /// Where it is attached inside the container's own mount namespace, before it becomes `/`.
     pub mount_point: &'a Path,
@@ -64,6 +64,8 @@ pub struct Oci<'a> {
     pub no_pivot: bool,
     /// Keep the parent's session keyring.
     pub no_new_keyring: bool,
+    /// The root file system is the folder at the mount point, and only inside a user namespace may it be mounted.
+    pub clones_root: bool,
     /// What hooks are told; without it those that run in the container's namespaces are left out.
     pub state: Option<&'a State>,
 }

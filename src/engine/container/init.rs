@@ -15,7 +15,7 @@ use super::super::sys;
 use super::birth::{Birth, Line, Oci, lift};
 use super::exec::join_cgroups;
 use super::hooks::{self, Turn};
-use super::mounts::{OwnCgroups, Root, Sources};
+use super::mounts::{self, OwnCgroups, Root, Sources};
 use super::namespaces::Plan;
 use super::process::{self, Filter, Labels};
 use super::procfs::Proc;
@@ -62,7 +62,8 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     }
     sysctl::apply(spec)?;
     let pid = if birth.oci.state.is_some() { Some(Proc::open()?.own_pid()?) } else { None };
-    let mut root = mount_root(birth.mount_point, birth.rootfs)?;
+    let rootfs = if birth.oci.clones_root { mounts::folder(birth.mount_point)? } else { birth.rootfs };
+    let mut root = mount_root(birth.mount_point, rootfs)?;
     let slave = mount_all(&mut root, spec, sources, &cgroups, line)?;
     run_hooks_of_creation(&birth.oci, spec, pid, line)?;
     finish(&root, spec)?;

@@ -87,7 +87,11 @@ pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
         let options = Options::parse(words)?;
         if is_bind(mount, &options) && !options.remount {
             list.resize_with(at + 1, || None);
-            list[at] = Some(filesystem::bind(mount, &options, spec.linux().as_ref())?);
+            list[at] = match filesystem::bind(mount, &options, spec.linux().as_ref()) {
+                // A user who may mount only inside the user namespace: the container does it, as far as it may.
+                Err(error) if error.kind() == Kind::Permission && has_user => None,
+                other => Some(other?),
+            };
         }
     }
     Ok(Sources(list))

@@ -120,10 +120,14 @@ fn systemd_path(slice: &str, prefix: &str, name: &str) -> Result<String> {
 }
 
 /// The limits of the specification. Device rules that leave out the devices of every container are completed, and
-/// without any rule only those are allowed.
+/// without any rule only those are allowed. Who is not root of the host can neither make device nodes nor such rules.
 pub(super) fn resources(spec: &Spec) -> LinuxResources {
     let given = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
     let mut resources = given.unwrap_or_default();
+    if !is_root_of_host() {
+        resources.set_devices(None);
+        return resources;
+    }
     let rules = match resources.devices().clone().filter(|rules| !rules.is_empty()) {
         Some(mut rules) => {
             rules.extend(cgroups::always_allowed());
@@ -133,6 +137,12 @@ pub(super) fn resources(spec: &Spec) -> LinuxResources {
     };
     resources.set_devices(Some(rules));
     resources
+}
+
+/// False for other users, and inside a user namespace, which never has all ids.
+fn is_root_of_host() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    rustix::process::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// The filter of the specification, compiled.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{Spec, State};
+use oci_spec::runtime::{LinuxNamespaceType, Spec, State};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
@@ -15,7 +15,7 @@ use super::super::cgroups::{self, Cgroup};
 use super::super::hooks::{self, Turn};
 use super::super::seccomp::Program;
 use super::super::wire::{Failure, Note};
-use super::super::{mounts, rdt};
+use super::super::{mounts, namespaces, rdt};
 use super::console::{self, Stdio};
 use super::record::{START_SOCKET, started};
 use super::{Record, Runtime, Status, bundle};
@@ -129,7 +129,12 @@ impl Runtime {
         })?;
         let joining = cgroup.join()?;
         let state = record.state();
-        let rootfs = mounts::folder(&record.rootfs)?;
+        let (rootfs, clones_root) = match mounts::folder(&record.rootfs) {
+            Err(error) if error.kind() == Kind::Permission && has_user_namespace(&plan.spec) => {
+                (open_folder(&record.rootfs)?, true)
+            }
+            other => (other?, false),
+        };
         let mut child = birth::spawn(Birth {
             spec: &plan.spec,
             rootfs,
@@ -142,7 +147,12 @@ impl Runtime {
             bound: false,
             preserve_fds: create.preserve_fds + create.listen_fds,
             gate: Some(gate(record.folder())?),
-            oci: Oci { no_pivot: create.no_pivot, no_new_keyring: create.no_new_keyring, state: Some(&state) },
+            oci: Oci {
+                no_pivot: create.no_pivot,
+                no_new_keyring: create.no_new_keyring,
+                clones_root,
+                state: Some(&state),
+            },
         })?;
         record.pid = child.pid.as_raw_nonzero().get();
         let brought = self.bring_up(plan, record, &state, &mut child).and_then(|master| {
@@ -229,6 +239,10 @@ impl Runtime {
         }
         result.and(std::fs::remove_dir_all(folder).os(|| format!("remove {}", folder.display())))
     }
+}
+
+fn has_user_namespace(spec: &Spec) -> bool {
+    namespaces::has(spec, LinuxNamespaceType::User)
 }
 
 /// Paths are meant from where the caller is, not from the bundle.
