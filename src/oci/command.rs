@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use oci_spec::runtime::{Process, Spec};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{log, resources, table};
 use crate::engine::container::oci::{
     Create, ExecOptions, Override, Record, Relay, Runtime, Status, VERSION, check_preserved, features,
 };
+use crate::engine::container::signal;
 use crate::engine::error::{Error, Kind, OsContext, Result};
 use crate::engine::files;
 
@@ -41,7 +41,7 @@ pub fn run(all: &ArgMatches) -> Result<i32> {
         "start" => runtime.start(id).map(|()| 0),
         "delete" => runtime.delete(id, matches.get_flag("force")).map(|()| 0),
         "kill" => {
-            let signal = signal(text(matches, "signal").unwrap_or("TERM"))?;
+            let signal = signal::parse(text(matches, "signal").unwrap_or("TERM"))?;
             runtime.kill(id, signal, matches.get_flag("all")).map(|()| 0)
         }
         "pause" => runtime.pause(id).map(|()| 0),
@@ -67,18 +67,6 @@ fn root(all: &ArgMatches) -> PathBuf {
         Some(folder) => Path::new(&folder).join("moonshell-oci"),
         None => PathBuf::from("/run/moonshell-oci"),
     }
-}
-
-/// A signal by number or by name, with or without `SIG`.
-fn signal(text: &str) -> Result<Signal> {
-    let bad = || Error::invalid(format!("unknown signal '{text}'"));
-    if let Ok(number) = text.parse::<i32>() {
-        return Signal::from_named_raw(number).ok_or_else(bad);
-    }
-    let upper = text.to_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    let signal: nix::sys::signal::Signal = name.parse().map_err(|_| bad())?;
-    Signal::from_named_raw(signal as i32).ok_or_else(bad)
 }
 
 /// Descriptors to keep open: those asked for, and sockets that systemd passes.
@@ -247,19 +235,4 @@ fn spec(matches: &ArgMatches) -> Result<()> {
     let text = serde_json::to_string_pretty(&spec)
         .map_err(|e| Error::new(Kind::Internal, format!("runtime specification: {e}")))?;
     files::write(&file, format!("{text}\n").as_bytes(), Some(0o644))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_by_name_and_number() {
-        for text in ["9", "KILL", "SIGKILL", "sigkill", "kill"] {
-            assert_eq!(signal(text).unwrap(), Signal::KILL, "{text}");
-        }
-        for bad in ["", "0", "-1", "99", "FLY", "SIGSIG"] {
-            assert!(signal(bad).is_err(), "{bad}");
-        }
-    }
 }

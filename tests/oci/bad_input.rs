@@ -71,8 +71,8 @@ fn command_lines_that_cannot_be_meant() {
     );
     let id = &bundle.id("a");
     bundle.ok(&["create", id]);
-    assert!(fails(&["kill", id, "FLY"]).contains("unknown signal 'FLY'"));
-    assert!(fails(&["kill", id, "0"]).contains("unknown signal '0'"));
+    assert!(fails(&["kill", id, "FLY"]).contains("invalid signal 'FLY'"));
+    assert!(fails(&["kill", id, "0"]).contains("invalid signal '0'"));
     assert!(fails(&["exec", id]).contains("needs a command"));
     assert!(fails(&["exec", "-p", "/no/such", id]).contains("/no/such"));
     assert!(fails(&["exec", "-u", "ann", id, "true"]).contains("invalid user 'ann'"));

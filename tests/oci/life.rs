@@ -11,7 +11,7 @@ fn create_start_state_kill_delete() {
     if !is_root() {
         return;
     }
-    let bundle = Bundle::new("echo up; trap 'exit 3' TERM; while :; do sleep 0.05; done");
+    let bundle = Bundle::new("echo up; trap 'exit 3' TERM; trap : RTMIN+3 37; while :; do sleep 0.05; done");
     let id = &bundle.id("a");
     let pid_file = bundle.path().join("pid");
     bundle.ok(&["create", "--pid-file", pid_file.to_str().unwrap(), id]);
@@ -27,6 +27,9 @@ fn create_start_state_kill_delete() {
     assert!(bundle.fails(&["delete", id]).contains("not stopped"));
     assert!(bundle.ok(&["list"]).contains(id.as_str()));
     assert_eq!(bundle.ok(&["ps", "--format", "json", id]).lines().next(), Some("["));
+    bundle.ok(&["kill", id, "SIGWINCH"]);
+    bundle.ok(&["kill", "--all", id, "RTMIN+3"]);
+    assert_eq!(bundle.status(id), "running");
     bundle.ok(&["kill", id, "SIGTERM"]);
     bundle.wait_status(id, "stopped");
     assert!(bundle.fails(&["kill", id]).contains("container not running"));

@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 
 use oci_spec::runtime::LinuxResources;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::super::super::error::{Error, Kind, OsContext, Result};
+use super::super::super::sys;
 use super::{Record, Runtime, Status};
 
 impl Runtime {
@@ -14,16 +15,16 @@ impl Runtime {
     ///
     /// # Errors
     /// `invalid_argument` when it does not run; `not_found`, `permission`, `os`.
-    pub fn kill(&self, id: &str, signal: Signal, all: bool) -> Result<()> {
+    pub fn kill(&self, id: &str, signal: i32, all: bool) -> Result<()> {
         let record = self.get(id)?;
         let Some(pidfd) = record.pidfd()? else {
-            if all && signal == Signal::KILL {
+            if all && signal == libc::SIGKILL {
                 return record.cgroup()?.map_or(Ok(()), |cgroup| cgroup.kill_all());
             }
             return Err(Error::invalid("container not running"));
         };
         // Without a pid namespace of its own the others would live on.
-        if signal == Signal::KILL && (all || !has_pid_namespace(&record)?) {
+        if signal == libc::SIGKILL && (all || !has_pid_namespace(&record)?) {
             return self.kill_hard(&record);
         }
         if all {
@@ -33,12 +34,12 @@ impl Runtime {
             }
             return Ok(());
         }
-        match pidfd_send_signal(&pidfd, signal) {
-            Err(rustix::io::Errno::SRCH) => return Err(Error::invalid("container not running")),
+        match sys::signal::send(&pidfd, signal) {
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Err(Error::invalid("container not running")),
             other => other.os(|| format!("signal container '{id}'"))?,
         }
         // What is frozen on v1 does not even die.
-        if signal == Signal::KILL
+        if signal == libc::SIGKILL
             && let Some(cgroup) = record.cgroup()?
             && cgroup.is_frozen()?
         {
@@ -151,10 +152,15 @@ fn has_pid_namespace(record: &Record) -> Result<bool> {
     Ok(super::super::namespaces::has(&record.spec()?, kind))
 }
 
-fn send(pid: Pid, signal: Signal) -> Result<()> {
-    match rustix::process::kill_process(pid, signal) {
-        // Ended between the list and the signal.
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(e) => Err(e).os(|| format!("signal process {}", pid.as_raw_nonzero())),
+/// A process that ends between the list and the signal needs none.
+fn send(pid: Pid, signal: i32) -> Result<()> {
+    let what = || format!("signal process {}", pid.as_raw_nonzero());
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        other => other.os(what)?,
+    };
+    match sys::signal::send(&pidfd, signal) {
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        other => other.os(what),
     }
 }

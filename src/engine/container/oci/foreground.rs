@@ -9,10 +9,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal as NixSignal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use super::super::super::error::{OsContext, Result};
+use super::super::super::sys;
 use super::super::birth::Child;
 
 /// Signals that are this process's own affair, or cannot be passed on.
@@ -103,10 +104,8 @@ impl Relay {
             match (number, master) {
                 (libc::SIGWINCH, Some(master)) => copy_size(master),
                 _ => {
-                    if let Some(signal) = Signal::from_named_raw(number) {
-                        // It may have ended meanwhile, which the next turn of the loop finds.
-                        let _ = pidfd_send_signal(&child.pidfd, signal);
-                    }
+                    // It may have ended meanwhile, which the next turn of the loop finds.
+                    let _ = sys::signal::send(&child.pidfd, number);
                 }
             }
         }
