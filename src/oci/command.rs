@@ -92,6 +92,7 @@ fn create(
         console_socket: path(matches, "console-socket"),
         detached,
         systemd: all.get_flag("systemd-cgroup") || text(all, "cgroup-manager") == Some("systemd"),
+        no_cgroup: text(all, "cgroup-manager") == Some("disabled"),
         no_pivot: matches.get_flag("no-pivot"),
         no_new_keyring: matches.get_flag("no-new-keyring"),
         preserve_fds,

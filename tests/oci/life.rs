@@ -152,3 +152,78 @@ fn nobody_else_holds_a_created_containers_pipes() {
     assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0);
     assert_eq!(bundle.status(id), "created");
 }
+
+#[test]
+fn without_a_cgroup() {
+    if !is_root() {
+        return;
+    }
+    let bundle = Bundle::new("while :; do sleep 0.05; done");
+    let id = &bundle.id("a");
+    bundle.ok(&["--cgroup-manager", "disabled", "run", "-d", id]);
+    assert!(!bundle.ok(&["exec", id, "cat", "/proc/1/cgroup"]).contains(id.as_str()));
+    assert!(bundle.fails(&["pause", id]).contains("has no cgroup"));
+    bundle.ok(&["kill", id, "KILL"]);
+    bundle.wait_status(id, "stopped");
+    bundle.ok(&["delete", id]);
+}
+
+/// Runs the runtime on a terminal, by script(1), with these keys typed.
+fn on_a_terminal(bundle: &Bundle, arguments: &[&str], keys: &str) -> (Option<i32>, String) {
+    use std::io::{Read, Write};
+    let command = bundle.command(arguments);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>().join(" ");
+    let mut script = std::process::Command::new("script")
+        .args(["-qec", &format!("{line}; s=$?; stty -a | grep -o ' echo '; exit $s"), "/dev/null"])
+        .current_dir(bundle.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    script.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    let mut text = String::new();
+    script.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    (script.wait().unwrap().code(), text)
+}
+
+#[test]
+fn a_terminal_in_the_foreground() {
+    if !is_root() {
+        return;
+    }
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: script is not installed");
+        return;
+    }
+    let mut bundle = Bundle::new("read line; echo got $line; exit 4");
+    bundle.config["process"]["terminal"] = true.into();
+    let (code, text) = on_a_terminal(&bundle, &["run", &bundle.id("a")], "hello\n");
+    assert!(code == Some(4) && text.contains("got hello"), "{code:?} {text}");
+    // The caller's terminal echoes again.
+    assert!(text.trim_end().ends_with("echo"), "{text}");
+    bundle.config["process"]["terminal"] = false.into();
+    bundle.config["process"]["args"][2] = "while :; do sleep 0.05; done".into();
+    let id = &bundle.id("b");
+    bundle.ok(&["run", "-d", id]);
+    let (code, text) = on_a_terminal(&bundle, &["exec", "-t", id, "sh", "-c", "test -t 0 && echo tty; exit 6"], "");
+    assert!(code == Some(6) && text.contains("tty"), "{code:?} {text}");
+}
+
+#[test]
+fn signals_reach_the_program_in_the_foreground() {
+    use std::io::Read;
+    if !is_root() {
+        return;
+    }
+    let bundle = Bundle::new("trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.05; done");
+    let mut command = bundle.command(&["run", &bundle.id("a")]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut ready = [0; 6];
+    output.read_exact(&mut ready).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!((child.wait().unwrap().code(), text.as_str()), (Some(7), "caught\n"));
+}

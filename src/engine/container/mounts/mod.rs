@@ -322,7 +322,11 @@ impl Root {
             return Err(Error::invalid(format!("{} is not a path in this image", path.display())));
         };
         let parent = self.folder(parent)?;
-        mkdirat(&parent, name, Mode::from(0o755)).os(what)?;
+        match mkdirat(&parent, name, Mode::from(0o755)) {
+            // Another container on the same folder was quicker.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e).os(what),
+        }
         lookup(&parent, name, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
     }
 }

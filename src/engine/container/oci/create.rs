@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use super::super::super::error::{Error, Kind, OsContext, Result, from_io};
 use super::super::super::sys;
 use super::super::birth::{self, Birth, Child, Oci};
-use super::super::cgroups::{self, Cgroup};
+use super::super::cgroups::{self, Cgroup, Joining};
 use super::super::hooks::{self, Turn};
 use super::super::seccomp::Program;
 use super::super::wire::{Failure, Note};
@@ -37,6 +37,8 @@ pub struct Create<'a> {
     pub detached: bool,
     /// `linux.cgroupsPath` is in systemd's form.
     pub systemd: bool,
+    /// Without a cgroup of its own: no limits, no freezing, no figures.
+    pub no_cgroup: bool,
     /// Use chroot(2) instead of pivot_root(2).
     pub no_pivot: bool,
     /// Keep this process's session keyring.
@@ -63,7 +65,7 @@ struct Plan {
     spec: Spec,
     filter: Option<Program>,
     stdio: Stdio,
-    cgroup: String,
+    cgroup: Option<String>,
 }
 
 impl Runtime {
@@ -88,7 +90,10 @@ impl Runtime {
         let plan = Plan {
             filter: bundle::filter(&spec)?,
             stdio: Stdio::new(terminal, console.as_deref(), create.detached)?,
-            cgroup: bundle::cgroup_path(&spec, create.id, create.systemd)?,
+            cgroup: match create.no_cgroup {
+                true => None,
+                false => Some(bundle::cgroup_path(&spec, create.id, create.systemd)?),
+            },
             spec,
         };
         let rootfs = bundle::rootfs(&plan.spec)?;
@@ -121,13 +126,14 @@ impl Runtime {
         let text = serde_json::to_vec(&plan.spec).map_err(|e| Error::new(Kind::Internal, format!("config: {e}")))?;
         super::write_whole(&record.folder().join("config.json"), &text)?;
         // Written down before anything is made that would be left behind if this process were killed.
-        record.cgroup = Some(plan.cgroup.clone());
+        record.cgroup = plan.cgroup.clone();
         record.save()?;
-        let cgroup = Cgroup::create(&plan.cgroup, &bundle::resources(&plan.spec)).inspect_err(|_| {
+        let cgroup = plan.cgroup.as_deref().map(|path| Cgroup::create(path, &bundle::resources(&plan.spec)));
+        let cgroup = cgroup.transpose().inspect_err(|_| {
             // Then it is not this container's.
             record.cgroup = None;
         })?;
-        let joining = cgroup.join()?;
+        let joining = cgroup.map_or(Ok(Joining::default()), |cgroup| cgroup.join())?;
         let state = record.state();
         let (rootfs, clones_root) = match mounts::folder(&record.rootfs) {
             Err(error) if error.kind() == Kind::Permission && has_user_namespace(&plan.spec) => {
