@@ -102,7 +102,8 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
         Some(gate) => {
             program.look()?;
             line.tell(&Note::Ready, None);
-            gate::wait(gate)?.pass(start)
+            gate::wait(gate)?;
+            gate::pass(birth.oci.report.as_ref(), start)
         }
     }
 }
@@ -130,7 +131,7 @@ fn keep_only_ours(birth: &mut Birth<'_>, sources: &mut Sources, plan: &mut Plan,
     // It was for the clone.
     drop(birth.cgroup_v2.take());
     let mut list: Vec<&mut OwnedFd> = vec![&mut birth.rootfs, line.descriptor()];
-    list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate));
+    list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate).chain(&mut birth.oci.report));
     list.extend(sources.descriptors().chain(plan.descriptors()));
     lift(list.iter_mut().map(|fd| &mut **fd))?;
     let mut keep: Vec<_> = list.iter().map(|fd| fd.as_raw_fd()).collect();

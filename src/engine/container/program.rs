@@ -69,7 +69,8 @@ impl Program {
         for candidate in &self.candidates {
             match accessat(CWD, candidate.as_c_str(), Access::EXEC_OK, AtFlags::EACCESS) {
                 Ok(()) if is_folder(candidate) => seen = libc::EACCES,
-                Ok(()) => return Ok(()),
+                // No answer to this question, but of a filter that does not allow it: executing it will tell.
+                Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::NOSYS) => return Ok(()),
                 Err(errno) => note(&mut seen, errno.raw_os_error()),
             }
         }

@@ -1,15 +1,14 @@
 //! `create`: from a bundle to a first process that waits to be started; and `start`.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec, State};
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, open};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, mknodat, open, openat, unlinkat};
 
-use super::super::super::error::{Error, Kind, OsContext, Result, from_io};
-use super::super::super::sys;
+use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::birth::{self, Birth, Child, Oci};
 use super::super::cgroups::{self, Cgroup, Joining};
 use super::super::hooks::{self, Turn};
@@ -17,7 +16,7 @@ use super::super::seccomp::Program;
 use super::super::wire::{Failure, Note};
 use super::super::{mounts, namespaces, rdt};
 use super::console::{self, Stdio};
-use super::record::{START_SOCKET, started};
+use super::record::{REPORT_PIPE, START_PIPE, started};
 use super::{Record, Runtime, Status, bundle};
 
 /// What to make a container from.
@@ -152,10 +151,11 @@ impl Runtime {
             cgroup_v2: joining.v2,
             bound: false,
             preserve_fds: create.preserve_fds + create.listen_fds,
-            gate: Some(gate(record.folder())?),
+            gate: Some(make_pipe(record.folder(), START_PIPE)?),
             oci: Oci {
                 no_pivot: create.no_pivot,
                 no_new_keyring: create.no_new_keyring,
+                report: Some(make_pipe(record.folder(), REPORT_PIPE)?),
                 clones_root,
                 state: Some(&state),
             },
@@ -207,11 +207,13 @@ impl Runtime {
     /// be executed; `exit` for a hook that failed, after which the container is killed.
     pub fn start(&self, id: &str) -> Result<()> {
         let record = self.get(id)?;
+        let lock = open_folder_to_lock(record.folder())?;
         let status = record.status()?;
         if status != Status::Created {
             return Err(Error::invalid(format!("cannot start a container that is {}", status.name())));
         }
-        open_gate(record.folder())?;
+        open_gate(&lock)?;
+        drop(lock);
         let spec = record.spec()?;
         hooks::run(&spec, Turn::Poststart, &record.state(), Some(record.pid)).inspect_err(|_| {
             if let Err(error) = self.kill_hard(&record) {
@@ -223,11 +225,10 @@ impl Runtime {
     /// Takes apart what is left of a container whose processes are to end, and runs its last hooks.
     pub(super) fn destroy(&self, record: &Record) -> Result<()> {
         let folder = record.folder();
-        let lock = match open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(()),
-            other => other.os(|| format!("open {}", folder.display()))?,
+        let lock = match open_folder_to_lock(folder) {
+            Err(e) if e.kind() == Kind::NotFound => return Ok(()),
+            other => other?,
         };
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", folder.display()))?;
         if rustix::fs::fstat(&lock).os(|| format!("stat {}", folder.display()))?.st_nlink == 0 {
             // Somebody else has done it meanwhile: who runs it in the foreground, or another delete.
             return Ok(());
@@ -268,10 +269,12 @@ fn announce_sockets(spec: &mut Spec, count: u32) {
     }
 }
 
-/// The start socket's address, short enough however long the path is.
-fn address(folder: &OwnedFd) -> Result<SocketAddrUnix> {
-    let path = format!("/proc/self/fd/{}/{START_SOCKET}", folder.as_raw_fd());
-    SocketAddrUnix::new(path).os(|| "start socket")
+/// The folder, locked against others who start or remove the container.
+fn open_folder_to_lock(folder: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = open(folder, flags, Mode::empty()).os(|| format!("open {}", folder.display()))?;
+    rustix::fs::flock(&fd, FlockOperation::LockExclusive).os(|| format!("lock {}", folder.display()))?;
+    Ok(fd)
 }
 
 fn open_folder(folder: &Path) -> Result<OwnedFd> {
@@ -279,39 +282,48 @@ fn open_folder(folder: &Path) -> Result<OwnedFd> {
     open(folder, flags, Mode::empty()).os(|| format!("open {}", folder.display()))
 }
 
-fn gate(folder: &Path) -> Result<OwnedFd> {
+/// Makes a named pipe, open for both directions so that it lives as long as who holds it.
+fn make_pipe(folder: &Path, name: &str) -> Result<OwnedFd> {
+    let what = || format!("make {}", folder.join(name).display());
     let fd = open_folder(folder)?;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socket")?;
-    bind(&socket, &address(&fd)?).os(|| "start socket")?;
-    listen(&socket, 1).os(|| "start socket")?;
-    Ok(socket)
+    mknodat(&fd, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).os(what)?;
+    openat(&fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).os(what)
 }
 
 /// Opens the gate and waits until the program is executed.
-fn open_gate(folder: &Path) -> Result<()> {
-    let fd = open_folder(folder)?;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socket")?;
-    connect(&socket, &address(&fd)?).map_err(|errno| match errno {
-        rustix::io::Errno::CONNREFUSED | rustix::io::Errno::NOENT => {
-            Error::invalid("the container has been started, or has ended")
-        }
-        other => Error::os(other.raw_os_error(), "start socket"),
+fn open_gate(folder: &OwnedFd) -> Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let report = openat(folder, REPORT_PIPE, OFlags::RDONLY | flags, Mode::empty()).os(|| "open the report")?;
+    let gate = openat(folder, START_PIPE, OFlags::WRONLY | flags, Mode::empty()).map_err(|errno| match errno {
+        // Nobody reads.
+        rustix::io::Errno::NXIO => Error::invalid("the container has ended"),
+        other => Error::os(other.raw_os_error(), "open the gate"),
     })?;
-    sys::fd::send(&socket, b"s", &[]).map_err(|e| from_io(e, "start the container"))?;
-    match rustix::fs::unlinkat(fd.as_fd(), START_SOCKET, rustix::fs::AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-        Err(e) => return Err(e).os(|| "remove the start socket"),
+    rustix::io::write(&gate, b"s").os(|| "open the gate")?;
+    for name in [START_PIPE, REPORT_PIPE] {
+        unlinkat(folder, name, AtFlags::empty()).os(|| format!("remove {name}"))?;
     }
-    let (bytes, _) = match sys::fd::receive(&socket, 64 << 10) {
-        // It died without a word: its exit status tells.
-        Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Ok(()),
-        other => other.map_err(|e| from_io(e, "start the container"))?,
-    };
-    if bytes.is_empty() {
+    drop(gate);
+    let mut text = Vec::new();
+    loop {
+        let mut fds = [PollFd::new(&report, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other.os(|| "wait for the program")?,
+        };
+        let mut buffer = [0; 4096];
+        match rustix::io::read(&report, &mut buffer) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(e) => return Err(e).os(|| "wait for the program"),
+        }
+    }
+    if text.is_empty() {
         return Ok(());
     }
-    let failure: Failure = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::new(Kind::Internal, format!("malformed answer of the container: {e}")))?;
+    let failure: Failure = serde_json::from_slice(&text)
+        .map_err(|e| Error::new(Kind::Internal, format!("malformed report of the container: {e}")))?;
     Err(failure.into())
 }
 

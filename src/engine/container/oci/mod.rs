@@ -3,7 +3,8 @@
 //! ```text
 //! ROOT/ID/state.json    what is known of the container (record.rs)
 //! ROOT/ID/config.json   the specification as it was at its creation
-//! ROOT/ID/start.sock    there while it is created and not started: its first process listens
+//! ROOT/ID/start.fifo    there while it is created and not started: its first process waits for a byte
+//! ROOT/ID/report.fifo   beside it: where it then says why its program cannot be executed
 //! ```
 //!
 //! There is no monitor: the first process is a child of whoever ran `create`, as engines expect. What happens inside is

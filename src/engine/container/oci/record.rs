@@ -1,7 +1,7 @@
 //! What is kept of a container, and what can be told of it from that.
 //!
 //! The status is not written down: it follows from the first process (found by id and start time, so that another one
-//! with the same id is not taken for it), the start socket, and the cgroup's freezer.
+//! with the same id is not taken for it), the start pipe, and the cgroup's freezer.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,8 +15,11 @@ use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::cgroups::Cgroup;
 use super::write_whole;
 
-/// Name of the socket that is there until the container is started.
-pub(super) const START_SOCKET: &str = "start.sock";
+/// Name of the pipe that is there until the container is started.
+pub(super) const START_PIPE: &str = "start.fifo";
+
+/// Name of the pipe on which a container that was started says why it cannot run.
+pub(super) const REPORT_PIPE: &str = "report.fifo";
 
 /// A container, as `state.json` has it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -131,7 +134,7 @@ impl Record {
         if !is_alive(self.pid, self.started) {
             return Ok(Status::Stopped);
         }
-        if self.folder.join(START_SOCKET).exists() {
+        if self.folder.join(START_PIPE).exists() {
             return Ok(Status::Created);
         }
         let frozen = self.cgroup()?.map_or(Ok(false), |cgroup| cgroup.is_frozen())?;
