@@ -112,7 +112,7 @@ fn a_terminal_is_sent_to_the_console_socket() {
     let mut bundle = Bundle::new("test -t 0 && stty size; read line; echo got $line; ls -l /dev/console | head -c 1");
     bundle.config["process"]["terminal"] = true.into();
     bundle.config["process"]["consoleSize"] = serde_json::json!({ "height": 11, "width": 77 });
-    assert!(bundle.fails(&["create", "x"]).contains("--console-socket"));
+    assert!(bundle.fails(&["create", &bundle.id("x")]).contains("--console-socket"));
     let path = bundle.path().join("console");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let id = &bundle.id("a");

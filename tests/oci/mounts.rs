@@ -39,7 +39,7 @@ fn words_become_attributes() {
     }
     let mut bundle = Bundle::new("");
     bundle.mount(json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["nonsense"] }));
-    assert!(bundle.fails(&["run", "x"]).contains("option nonsense of tmpfs"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("option nonsense of tmpfs"));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn bind_mounts_and_what_is_below_them() {
     assert_eq!(second.matches(refused).count(), 2, "{second}");
     assert_eq!(third.matches(refused).count(), 2, "{third}");
     bundle.config["mounts"][4]["source"] = "missing".into();
-    assert!(bundle.fails(&["run", "x"]).contains("'missing': no such file or folder"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("'missing': no such file or folder"));
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn id_mapped_mounts() {
     }
     assert_eq!(bundle.run(), "20005 30006");
     bundle.config["mounts"][4].as_object_mut().unwrap().remove("uidMappings");
-    assert!(bundle.fails(&["run", "x"]).contains("needs both uidMappings and gidMappings"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("needs both uidMappings and gidMappings"));
     bundle.config["mounts"][4].as_object_mut().unwrap().remove("gidMappings");
-    assert!(bundle.fails(&["run", "x"]).contains("there are no mappings"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("there are no mappings"));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn devices_are_bound_or_made() {
     // Not allowed by the rules, whatever node there is.
     bundle.config["linux"]["devices"][0]["minor"] = 1.into();
     bundle.config["process"]["args"][2] = "cat /dev/other 2>&1".into();
-    assert!(String::from_utf8_lossy(&bundle.oci(&["run", "x1"]).stdout).contains("Operation not permitted"));
+    assert!(String::from_utf8_lossy(&bundle.oci(&["run", &bundle.id("x")]).stdout).contains("Operation not permitted"));
 }
 
 #[test]

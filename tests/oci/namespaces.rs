@@ -19,7 +19,7 @@ fn a_user_namespace_with_mappings() {
                   || echo no nodes; echo x >/dev/null && cat /proc/self/gid_map | tr -s ' '; mount | grep -c ' /proc '";
     let mut bundle = Bundle::new(script);
     bundle.config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
-    assert!(bundle.fails(&["run", "x"]).contains("needs uidMappings"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("needs uidMappings"));
     let mapping = json!([{ "containerID": 0, "hostID": 100000, "size": 65536 }]);
     bundle.config["linux"]["uidMappings"] = mapping.clone();
     bundle.config["linux"]["gidMappings"] = mapping;
@@ -50,7 +50,7 @@ fn a_user_namespace_with_mappings() {
     ]);
     assert_eq!(inside, "0\n 0 100000 65536\n5\n100");
     bundle.config["linux"]["uidMappings"][0]["containerID"] = 1.into();
-    let text = bundle.fails(&["run", "x"]);
+    let text = bundle.fails(&["run", &bundle.id("x")]);
     assert!(text.contains("root is not mapped"), "{text}");
 }
 
@@ -97,7 +97,7 @@ fn namespaces_of_another_container() {
     bundle.config.as_object_mut().unwrap().remove("hostname");
     assert_eq!(bundle.run(), format!("{}\nbox\n1", own("net")));
     bundle.namespaces(json!([{ "type": "mount" }, { "type": "network", "path": "/proc/version" }]));
-    assert!(bundle.fails(&["run", "x"]).contains("/proc/version is not a namespace"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("/proc/version is not a namespace"));
 }
 
 #[test]
@@ -123,7 +123,9 @@ fn clocks_of_a_time_namespace() {
     }
     let mut bundle = Bundle::new("cat /proc/uptime; readlink /proc/self/ns/time");
     bundle.config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1000000 }, "monotonic": { "secs": 5 } });
-    assert!(bundle.fails(&["run", "x"]).contains("timeOffsets is set, but the container has no time namespace"));
+    assert!(
+        bundle.fails(&["run", &bundle.id("x")]).contains("timeOffsets is set, but the container has no time namespace")
+    );
     bundle.config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "time" }));
     let text = bundle.run();
     let uptime: f64 = text.split(' ').next().unwrap().parse().unwrap();
@@ -157,12 +159,12 @@ fn kernel_settings_of_its_own_namespaces_only() {
     ] {
         bundle.config["linux"]["sysctl"] = json!({ name: "not a number" });
         if text != "x" {
-            assert!(bundle.fails(&["run", "x"]).contains(text), "{name}");
+            assert!(bundle.fails(&["run", &bundle.id("x")]).contains(text), "{name}");
         }
     }
     bundle.config["linux"]["sysctl"] = json!({ "net.ipv4.ip_default_ttl": "33" });
     bundle.config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "network");
-    assert!(bundle.fails(&["run", "x"]).contains("needs a net namespace"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("needs a net namespace"));
 }
 
 #[test]
@@ -177,9 +179,9 @@ fn the_hosts_namespaces_where_none_are_asked_for() {
         .map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string());
     assert_eq!(bundle.run(), own.join("\n"));
     bundle.namespaces(json!([]));
-    assert!(bundle.fails(&["run", "x"]).contains("without a mount namespace"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("without a mount namespace"));
     bundle.namespaces(json!([{ "type": "mount" }, { "type": "mount" }]));
-    assert!(bundle.fails(&["run", "x"]).contains("names the mnt namespace twice"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("names the mnt namespace twice"));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn limits_and_priorities() {
     assert!(lines.contains(&"policy:3") && lines.contains(&"prio:125"), "{text}");
     assert_eq!(lines.last(), Some(&"00000008"));
     bundle.config["process"]["ioPriority"]["priority"] = 9.into();
-    assert!(bundle.fails(&["run", "x"]).contains("ioPriority 9 is out of range"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("ioPriority 9 is out of range"));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn preserved_descriptors_and_no_others() {
     let text = run(false, &["--preserve-fds", "1"]);
     assert!(text.starts_with("from outside\n") && text.contains(fds) && !text.contains("fd/5"), "{text}");
     assert!(run(true, &[]).ends_with("\n1:1\n"));
-    assert!(bundle.fails(&["run", "--preserve-fds", "500", "x"]).contains("is not open"));
+    assert!(bundle.fails(&["run", "--preserve-fds", "500", &bundle.id("x")]).contains("is not open"));
 }
 
 #[test]
@@ -245,5 +245,44 @@ fn seccomp_refuses_and_notifies() {
     assert_eq!((count, &state["fds"], &state["metadata"]), (1, &json!(["seccompFd"]), &"meta".into()));
     assert!(state["pid"].as_i64().unwrap() > 1 && state["state"]["id"] == bundle.id("run").as_str(), "{state}");
     bundle.config["linux"]["seccomp"]["syscalls"][0]["names"] = json!(["sendmsg"]);
-    assert!(bundle.fails(&["run", "x"]).contains("SCMP_ACT_NOTIFY cannot be used for sendmsg"));
+    assert!(bundle.fails(&["run", &bundle.id("x")]).contains("SCMP_ACT_NOTIFY cannot be used for sendmsg"));
+}
+
+#[test]
+fn a_filter_that_allows_hardly_anything() {
+    if !is_root() {
+        return;
+    }
+    let mut bundle = Bundle::new("");
+    bundle.config["process"]["args"] = json!(["/bin/true"]);
+    let names = [
+        "execve",
+        "read",
+        "write",
+        "close",
+        "exit",
+        "exit_group",
+        "brk",
+        "arch_prctl",
+        "set_tid_address",
+        "mprotect",
+        "set_robust_list",
+        "rseq",
+        "prlimit64",
+        "readlink",
+        "readlinkat",
+        "getrandom",
+        "getuid",
+        "getgid",
+        "prctl",
+        "mmap",
+    ];
+    bundle.config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_KILL_PROCESS",
+        "syscalls": [{ "names": names, "action": "SCMP_ACT_ALLOW" }],
+    });
+    bundle.run();
+    bundle.config["process"]["args"] = json!(["/no/such"]);
+    let text = bundle.fails(&["run", &bundle.id("x")]);
+    assert!(text.contains("executable file not found"), "{text}");
 }

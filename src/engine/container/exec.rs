@@ -206,6 +206,8 @@ fn become_program(mut target: Target, mut exec: Exec<'_>, line: &mut Line) -> Re
     drop(folder);
     process::set_umask(process);
     sys::fd::keep_on_exec(3, exec.preserve_fds).map_err(|e| from_io(e, "preserve descriptors"))?;
+    sys::process::reset_signals();
+    process::load_last(process, &filter, line)?;
     program.execute()
 }
 

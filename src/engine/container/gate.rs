@@ -16,9 +16,9 @@ use super::wire::Failure;
 ///
 /// # Errors
 /// `interrupted` when nobody is left at the other end; `os`.
-pub fn wait(gate: OwnedFd) -> Result<()> {
+pub fn wait(gate: &OwnedFd) -> Result<()> {
     loop {
-        match rustix::io::read(&gate, &mut [0; 1]) {
+        match rustix::io::read(gate, &mut [0; 1]) {
             Err(Errno::INTR) => {}
             Ok(0) => return Err(Error::interrupted()),
             other => return other.map(drop).os(|| "wait at the gate"),

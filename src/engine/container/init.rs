@@ -91,6 +91,11 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     drop(cwd);
     process::set_umask(process);
     sys::fd::keep_on_exec(3, birth.preserve_fds).map_err(|e| from_io(e, "preserve descriptors"))?;
+    if birth.gate.is_some() {
+        program.look()?;
+    }
+    sys::process::reset_signals();
+    process::load_last(process, &filter, line)?;
     let start = || {
         if let Some(state) = birth.oci.state {
             hooks::run(spec, Turn::StartContainer, state, pid)?;
@@ -100,9 +105,8 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     match birth.gate {
         None => start(),
         Some(gate) => {
-            program.look()?;
             line.tell(&Note::Ready, None);
-            gate::wait(gate)?;
+            gate::wait(&gate)?;
             gate::pass(birth.oci.report.as_ref(), start)
         }
     }
