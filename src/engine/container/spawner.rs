@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::super::error::{OsContext, Result, from_io};
 use super::super::sys;
-use super::monitor;
+use super::{cgroups, monitor};
 
 /// The program name that makes the binary a spawner.
 pub const NAME: &str = "moonshell-spawner";
@@ -91,6 +91,9 @@ pub fn serve() -> i32 {
     if rustix::process::setsid().is_err() {
         return 1;
     }
+    // Found out once for all monitors, who inherit it.
+    cgroups::host();
+    sys::memory::program();
     loop {
         let (bytes, fds) = match sys::fd::receive(socket.as_fd(), 64) {
             Ok(message) => message,

@@ -92,8 +92,6 @@ pub struct Keeper {
     run: Option<Run>,
     restart_at: Option<Instant>,
     backoff: Backoff,
-    // The ranges of memory that hold this program.
-    program: Vec<(usize, usize)>,
 }
 
 /// What one turn of `poll` found.
@@ -157,7 +155,6 @@ impl Keeper {
             run: None,
             restart_at: None,
             backoff: Backoff::default(),
-            program: sys::memory::program(),
             root,
             folder,
             record,
@@ -300,7 +297,7 @@ impl Keeper {
         let idle = Timespec { tv_sec: IDLE_SECONDS, tv_nsec: 0 };
         match poll(&mut fds, Some(left.as_ref().unwrap_or(&idle))) {
             Ok(0) if left.is_none() => {
-                if let Err(e) = sys::memory::rest(&mut fds, &self.program)
+                if let Err(e) = sys::memory::rest(&mut fds, sys::memory::program())
                     && e.kind() != std::io::ErrorKind::Interrupted
                 {
                     return Err(e).os(|| "poll");
