@@ -7,6 +7,7 @@ pub mod cli;
 pub mod credentials;
 pub mod engine;
 pub mod init;
+pub mod oci;
 pub mod progress;
 pub mod repl;
 pub mod report;

@@ -129,6 +129,12 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Prints a line as it is, for programs that read it.
+pub fn plain(text: &str) {
+    // When standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints a note that is no error.
 pub fn warning(text: &str) {
     let _ = writeln!(std::io::stderr(), "warning: {text}");

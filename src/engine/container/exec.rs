@@ -145,6 +145,8 @@ fn run(target: Target, exec: Exec<'_>, mut line: Line) -> ! {
 fn become_program(mut target: Target, mut exec: Exec<'_>, line: &mut Line) -> Result<Infallible> {
     let process = exec.process;
     let affinity = process.exec_cpu_affinity().as_ref();
+    // It was for the clone.
+    drop(exec.cgroup_v2.take());
     lift(exec.stdio.iter_mut().chain(exec.cgroup.iter_mut()).chain([&mut target.root, line.descriptor()]))?;
     let mut keep = vec![line.as_fd().as_raw_fd(), target.init.as_raw_fd(), target.root.as_raw_fd()];
     keep.extend(exec.stdio.iter().chain(&exec.cgroup).map(AsRawFd::as_raw_fd));

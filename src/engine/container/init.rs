@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
@@ -39,6 +39,9 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     }
     join_cgroups(std::mem::take(&mut birth.cgroup))?;
     line.wait()?;
+    // Whoever shares a namespace with it, and be it another container's root, shall not look into it or trace it. Its
+    // program can be again.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).os(|| "prctl PR_SET_DUMPABLE")?;
     plan.join_rest()?;
     let labels = Labels::open(process)?;
     if plan.has_user() {
@@ -123,11 +126,13 @@ fn run_hooks_of_creation(oci: &Oci<'_>, spec: &Spec, pid: Option<i32>, line: &Li
 
 /// Closes whatever of the parent's is open here but was not given to this process.
 fn keep_only_ours(birth: &mut Birth<'_>, sources: &mut Sources, plan: &mut Plan, line: &mut Line) -> Result<()> {
+    // It was for the clone.
+    drop(birth.cgroup_v2.take());
     let mut list: Vec<&mut OwnedFd> = vec![&mut birth.rootfs, line.descriptor()];
     list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate));
     list.extend(sources.descriptors().chain(plan.descriptors()));
     lift(list.iter_mut().map(|fd| &mut **fd))?;
-    let mut keep = list.iter().map(|fd| fd.as_raw_fd()).collect();
+    let mut keep: Vec<_> = list.iter().map(|fd| fd.as_raw_fd()).collect();
     sys::fd::close_all_but(3 + birth.preserve_fds as i32, &mut keep).map_err(|e| from_io(e, "close descriptors"))
 }
 
@@ -158,8 +163,17 @@ fn start_loopback() -> Result<()> {
 fn mount_root(at: &Path, rootfs: OwnedFd) -> Result<Root> {
     use rustix::mount::{MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).os(|| "make mounts private")?;
-    move_mount(&rootfs, "", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .os(|| format!("mount the root file system on {}", at.display()))?;
+    let attach = |at: &Path| {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&rootfs, "", rustix::fs::CWD, at, flags)
+    };
+    match attach(at) {
+        // The root of a user namespace may not enter the folders that lead there. Over the host's root it is as well
+        // out of sight, and nearer.
+        Err(rustix::io::Errno::ACCESS) => attach(Path::new("/")),
+        other => other,
+    }
+    .os(|| format!("mount the root file system on {}", at.display()))?;
     Ok(Root::new(rootfs))
 }
 

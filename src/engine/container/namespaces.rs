@@ -116,6 +116,9 @@ impl Plan {
         if self.makes_user() && !mapped {
             return Err(Error::invalid("a new user namespace needs uidMappings and gidMappings"));
         }
+        if self.makes_user() && ![linux.uid_mappings(), linux.gid_mappings()].into_iter().all(has_root) {
+            return Err(Error::invalid("root is not mapped in the user namespace: containerID 0 is missing"));
+        }
         if mapped && lacks(LinuxNamespaceType::User) {
             return without("uidMappings", LinuxNamespaceType::User);
         }
@@ -177,8 +180,8 @@ impl Plan {
         if self.staged {
             return Ok(());
         }
-        let rest = self.join.iter().filter(|(kind, _)| *kind != LinuxNamespaceType::Pid);
-        rest.map(|(kind, fd)| join(fd.as_fd(), *kind)).collect()
+        let mut rest = self.join.iter().filter(|(kind, _)| *kind != LinuxNamespaceType::Pid);
+        rest.try_for_each(|(kind, fd)| join(fd.as_fd(), *kind))
     }
 
     fn clone_staged(&self, cgroup: Option<BorrowedFd<'_>>, spec: &Spec) -> Result<Side> {
@@ -231,6 +234,10 @@ impl Plan {
         }
         later.into_iter().try_for_each(|(kind, fd)| join(fd.as_fd(), *kind))
     }
+}
+
+fn has_root(list: &Option<Vec<LinuxIdMapping>>) -> bool {
+    list.iter().flatten().any(|mapping| mapping.container_id() == 0 && mapping.size() > 0)
 }
 
 fn open(path: &Path, kind: LinuxNamespaceType) -> Result<OwnedFd> {

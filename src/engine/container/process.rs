@@ -221,7 +221,13 @@ impl Labels {
     /// `not_found` for a profile that is not loaded; `permission`, `os`.
     pub fn apply(self) -> Result<()> {
         for (mut file, label) in self.0 {
-            file.write_all(label.as_bytes()).os(|| format!("set security label '{label}'"))?;
+            file.write_all(label.as_bytes()).map_err(|e| match e.raw_os_error() {
+                Some(libc::ENOENT) => {
+                    let name = label.strip_prefix("exec ").unwrap_or(&label);
+                    Error::not_found(format!("security profile '{name}' is not loaded on this host"))
+                }
+                _ => from_io(e, format!("set security label '{label}'")),
+            })?;
         }
         Ok(())
     }

@@ -227,8 +227,7 @@ impl Root {
             Err(error) if kind == "sysfs" && error.kind() == Kind::Permission => self.bind_sys(options).map_err(what),
             Ok(tree) => {
                 if let (Some(covered), true) = (covered, options.copy_up) {
-                    copy::copy_folder(covered.as_fd(), tree.as_fd()).map_err(what)?;
-                    copy::dress_root(&covered, &tree).map_err(what)?;
+                    copy::copy_up(&covered, &tree).map_err(what)?;
                 }
                 Ok(tree)
             }
