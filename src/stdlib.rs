@@ -13,11 +13,15 @@ const FILES: &[(&str, &str)] =
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":
-    "history" "image/inspect" "image/prune" "image/tree" "images" "info" "load" "login" "logout" "pull" "push" "rmi"
-    "save" "tag" "version");
+    "attach" "commit" "container/inspect" "container/prune" "cp" "create" "diff" "events" "exec" "export"
+    "history" "image/inspect" "image/prune" "image/tree" "images" "info" "inspect" "kill" "load" "login" "logout"
+    "logs" "pause" "port" "ps" "pull" "push" "rename" "restart" "rm" "rmi" "run" "save" "start" "stats" "stop"
+    "system/df" "system/prune" "tag" "top" "unpause" "update" "version" "wait");
 
 /// What commands share, by name.
-const COMMAND_LIBRARY: &[(&str, &str)] = files!("lib/": "ask" "command" "filter" "format" "images" "template" "template_functions" "template_reader" "time" "units");
+const COMMAND_LIBRARY: &[(&str, &str)] = files!("lib/":
+    "ask" "command" "containers" "create" "filter" "format" "images" "template" "template_functions"
+    "template_reader" "time" "units");
 
 /// The editor file made from the API rows.
 pub const META: &str = include_str!("../stdlib/meta/api.lua");
@@ -44,4 +48,26 @@ pub fn command(name: &str) -> Option<&'static str> {
 /// The text of a piece that commands share.
 pub fn command_library(name: &str) -> Option<&'static str> {
     text(COMMAND_LIBRARY, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
+        for (folder, files) in [("commands", COMMANDS), ("lib", COMMAND_LIBRARY)] {
+            let pattern = root.join(folder).join("**/*.lua");
+            let mut found = glob::glob(pattern.to_str().unwrap()).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+            found.sort();
+            let below = |path: &std::path::Path| {
+                path.strip_prefix(root.join(folder)).unwrap().with_extension("").display().to_string()
+            };
+            let found: Vec<String> = found.iter().map(|path| below(path)).collect();
+            let mut listed: Vec<String> = files.iter().map(|(name, _)| name.to_string()).collect();
+            listed.sort();
+            assert_eq!(found, listed);
+        }
+    }
 }

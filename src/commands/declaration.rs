@@ -54,6 +54,8 @@ pub struct Word {
     pub optional: bool,
     /// How usage shows it. Default: the name in capitals.
     pub shown: Option<String>,
+    /// How usage shows the second and further ones. Default: as the first.
+    pub rest: Option<String>,
 }
 
 /// A flag.
@@ -182,11 +184,13 @@ impl Declaration {
         }
         for word in &self.words {
             let shown = word.shown.clone().unwrap_or_else(|| word.name.to_uppercase());
+            let rest = word.rest.as_ref().unwrap_or(&shown);
             parts.push(match (word.optional, word.many) {
                 (false, false) => shown,
                 (true, false) => format!("[{shown}]"),
-                (false, true) => format!("{shown} [{shown}...]"),
-                (true, true) => format!("[{shown}...]"),
+                (false, true) => format!("{shown} [{rest}...]"),
+                (true, true) if *rest == shown => format!("[{shown}...]"),
+                (true, true) => format!("[{shown}] [{rest}...]"),
             });
         }
         parts.join(" ")

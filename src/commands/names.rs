@@ -47,7 +47,6 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "image",
         &[
             ("history", "history"),
-            ("import", "import"),
             ("inspect", "image/inspect"),
             ("list", "images"),
             ("load", "load"),

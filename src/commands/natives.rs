@@ -148,6 +148,11 @@ fn surroundings(lua: &Lua, native: &Table) -> mlua::Result<()> {
         give(lua, time.and_then(|time| terminal::wait(time, runtime::context(lua).cancel())))
     };
     native.raw_set("wait", lua.create_function(wait)?)?;
+    let now = |_: &Lua, ()| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Ok(since.unwrap_or_default().as_secs_f64())
+    };
+    native.raw_set("now", lua.create_function(now)?)?;
     let seconds =
         |lua: &Lua, text: String| give(lua, crate::bindings::args::duration_of(&text).map(|time| time.as_secs_f64()));
     native.raw_set("seconds", lua.create_function(seconds)?)?;

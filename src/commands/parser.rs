@@ -12,6 +12,9 @@ use crate::bindings::args;
 use crate::engine::error::{Error, Result};
 use crate::report::Report;
 
+/// The width of paragraphs in help texts.
+const WIDTH: usize = 100;
+
 const WORDS: &str = "words of the command";
 
 /// What a command line comes to.
@@ -53,7 +56,9 @@ fn clap_command(name: &str, declaration: &Declaration, shown: bool) -> Command {
     let mut command = Command::new(name.to_string())
         .no_binary_name(true)
         .about(format!("{}.", declaration.summary))
-        .after_help(declaration.details.clone())
+        .after_help(textwrap::fill(&declaration.details, WIDTH))
+        // A line for each flag, however long.
+        .term_width(0)
         .override_usage(format!("moonshell {name} {}", declaration.usage()))
         .help_template("{about}\n\nUsage: {usage}\n\nOptions:\n{options}{after-help}\n")
         .disable_help_flag(true)

@@ -17,16 +17,13 @@ pub fn report(name: &str, declaration: &Declaration, error: &clap::Error) -> Rep
     let value = text(ContextKind::InvalidValue);
     let (message, hint) = match error.kind() {
         ErrorKind::UnknownArgument => (format!("unknown flag '{flag}'"), near(declaration, &flag, error)),
-        ErrorKind::InvalidValue if value.is_empty() && error.get(ContextKind::ValidValue).is_none() => {
-            (format!("flag '{flag}' needs a value"), None)
-        }
-        ErrorKind::InvalidValue if value.is_empty() => {
-            let valid = text(ContextKind::ValidValue);
-            (format!("flag '{flag}' needs a value"), Some(format!("one of {valid}")))
-        }
         ErrorKind::InvalidValue => {
-            let valid = text(ContextKind::ValidValue);
-            (format!("invalid value '{value}' for '{flag}'"), Some(format!("one of {valid}")))
+            let hint = Some(text(ContextKind::ValidValue)).filter(|valid| !valid.is_empty());
+            let what = match value.is_empty() {
+                true => format!("flag '{flag}' needs a value"),
+                false => format!("invalid value '{value}' for '{flag}'"),
+            };
+            (what, hint.map(|valid| format!("one of {valid}")))
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();

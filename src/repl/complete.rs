@@ -16,6 +16,8 @@ pub struct Completer {
     pub variables: Table,
     /// The rows.
     pub api: Rc<Api>,
+    /// Names of commands.
+    pub commands: Box<dyn Fn() -> Vec<String>>,
     /// Names of images in the store.
     pub images: Box<dyn Fn() -> Vec<String>>,
 }
@@ -24,6 +26,9 @@ impl Completer {
     /// Where the completed word starts, and the candidates for it.
     pub fn complete(&self, line: &str, cursor: usize) -> (usize, Vec<String>) {
         let Some(text) = line.get(..cursor) else { return (cursor, Vec::new()) };
+        if let Some(command) = text.strip_prefix(':') {
+            return self.command(command);
+        }
         let tokens = tokens(text);
         if let Some(token) = tokens.last()
             && token.kind == (Kind::String { open: true })
@@ -66,6 +71,16 @@ impl Completer {
         names.retain(|name| name.starts_with(&text[start..]));
         names.sort();
         (start, names)
+    }
+
+    /// The first word names a command; the others may name images.
+    fn command(&self, text: &str) -> (usize, Vec<String>) {
+        let start = text.rfind(' ').map_or(0, |at| at + 1);
+        let mut names = if start == 0 { (self.commands)() } else { (self.images)() };
+        names.retain(|name| name.starts_with(&text[start..]));
+        names.sort();
+        names.dedup();
+        (start + 1, names)
     }
 
     fn names(&self) -> Vec<String> {
@@ -203,7 +218,8 @@ mod tests {
         lua.load("mine = { field = 1, method = function() end }").set_environment(variables.clone()).exec().unwrap();
         let api = runtime.api().clone();
         let images = Box::new(|| vec!["debian:12".to_string(), "busybox:1".to_string()]);
-        let completer = Completer { lua, variables, api, images };
+        let commands = Box::new(|| vec!["ps".to_string(), "pull".to_string(), "run".to_string()]);
+        let completer = Completer { lua, variables, api, commands, images };
         let complete = |line: &str| {
             let (start, names) = completer.complete(line, line.len());
             (line[start..].to_string(), names.join(" "))
@@ -221,6 +237,8 @@ mod tests {
         assert_eq!(complete("image.get 'deb"), pair("deb", "debian:12"));
         assert_eq!(complete("image.push(\""), pair("", "busybox:1 debian:12"));
         assert_eq!(complete("print('deb"), pair("deb", ""));
+        assert_eq!(complete(":p"), pair("p", "ps pull"));
+        assert_eq!(complete(":run -it deb"), pair("deb", "debian:12"));
         assert_eq!(complete("é.x"), pair("x", ""));
     }
 }

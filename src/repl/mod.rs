@@ -122,7 +122,9 @@ impl<'a> Prompt<'a> {
             false => Vec::new(),
         };
         let (lua, api) = (runtime.lua().clone(), runtime.api().clone());
-        let completer = Completer { lua, variables: variables.clone(), api, images: Box::new(images) };
+        let names = settings.names.clone();
+        let commands = Box::new(move || names.all().into_iter().chain(names.groups()).collect());
+        let completer = Completer { lua, variables: variables.clone(), api, commands, images: Box::new(images) };
         editor.set_helper(Some(Assistant { completer, color: settings.color }));
         if let Some(file) = &settings.history {
             // The first time there is none, and an unreadable one is no reason not to start.

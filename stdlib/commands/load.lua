@@ -6,7 +6,7 @@ local images = command.use "images"
 return {
   summary = "Load images from an archive",
   flags = {
-    { long = "input", short = "i", value = "FILE", type = "name", help = "Read a file instead of standard input" },
+    { long = "input", short = "i", value = "FILE", type = "name", help = "Read a file" },
     { long = "quiet", short = "q", help = "Show no progress" },
   },
   run = function(_, flags)

@@ -34,7 +34,7 @@ return {
   words = { { name = "server", optional = true } },
   flags = {
     { long = "username", short = "u", value = "NAME", type = "name", help = "The user" },
-    { long = "password", short = "p", value = "PASSWORD", help = "The password; others can see it among the arguments" },
+    { long = "password", short = "p", value = "PASSWORD", help = "The password, for everybody to see" },
     { long = "password-stdin", conflicts = { "password" }, help = "Read the password from standard input" },
   },
   run = function(args, flags)

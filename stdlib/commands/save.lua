@@ -6,8 +6,13 @@ return {
   summary = "Write images to an archive",
   words = { { name = "image", many = true } },
   flags = {
-    { long = "output", short = "o", value = "FILE", type = "name", help = "Write to a file instead of standard output" },
-    { long = "format", value = "FORMAT", choices = { "docker-archive", "oci-archive" }, help = "Default docker-archive" },
+    { long = "output", short = "o", value = "FILE", type = "name", help = "Write to a file" },
+    {
+      long = "format",
+      value = "FORMAT",
+      choices = { "docker-archive", "oci-archive" },
+      help = "Default docker-archive",
+    },
   },
   run = function(args, flags)
     if not flags.output and command.is_terminal "stdout" then

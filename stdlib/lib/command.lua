@@ -92,6 +92,11 @@ function command.wait(seconds)
   finish(native.wait(seconds))
 end
 
+--- Seconds since 1970, with a fraction.
+function command.now()
+  return native.now()
+end
+
 --- Seconds of a time span such as "1m30s".
 function command.seconds(text)
   return finish(native.seconds(text))
@@ -164,28 +169,33 @@ local function shown(path)
   return (path:gsub("/", " "))
 end
 
-local driver = {}
-
---- Runs a command and returns its exit status.
-function driver.main(path, words)
+--- Runs another command with a list of words, and returns its exit status.
+function command.run(path, words)
   local module = command.load(path)
   local status, args, flags = finish(native.parse(shown(path), module, words))
-  if status then
-    command.write(args or "")
-  else
-    local ok, err = pcall(module.run, args, flags)
-    if not ok then
-      if type(err) == "table" and err.kind == "os" and err.errno == EPIPE then
-        os.exit(141)
-      end
-      -- What was printed stands before the error.
-      io.stdout:flush()
-      error(err, 0)
+  if not status then
+    return module.run(args, flags)
+  elseif args then
+    command.write(args)
+  end
+  return status
+end
+
+local driver = {}
+
+--- Runs a command as the program, and returns its exit status.
+function driver.main(path, words)
+  local ok, result = pcall(command.run, path, words)
+  if not ok then
+    if type(result) == "table" and result.kind == "os" and result.errno == EPIPE then
+      os.exit(141)
     end
-    status = err
+    -- What was printed stands before the error.
+    io.stdout:flush()
+    error(result, 0)
   end
   command.flush()
-  return status
+  return result
 end
 
 --- Prints the help text of a command.

@@ -32,7 +32,8 @@ end
 local function matches_reference(name, pattern)
   local repository, tag = units.split_name(name)
   local wanted, wanted_tag = units.split_name(pattern)
-  return repository:find(filter.glob(wanted)) ~= nil and (not wanted_tag or (tag or ""):find(filter.glob(wanted_tag)) ~= nil)
+  local fits = repository:find(filter.glob(wanted)) ~= nil
+  return fits and (not wanted_tag or (tag or ""):find(filter.glob(wanted_tag)) ~= nil)
 end
 
 local function wanted_name(name, references)

@@ -67,6 +67,14 @@ function functions.json(value)
   if value == nil then
     return "null"
   end
+  -- A row works its fields out when asked: take them all, but for those that are functions.
+  if type(value) == "table" and (getmetatable(value) or {}).__pairs then
+    local plain = {}
+    for name, field in pairs(value) do
+      plain[name] = type(field) ~= "function" and field or nil
+    end
+    value = plain
+  end
   return json.encode(value)
 end
 
@@ -219,4 +227,11 @@ function functions.ge(left, right)
   return functions.le(right, left)
 end
 
-return { functions = functions, show = show, truth = truth, is_list = is_list, sorted_keys = sorted_keys, wrong = wrong }
+return {
+  functions = functions,
+  show = show,
+  truth = truth,
+  is_list = is_list,
+  sorted_keys = sorted_keys,
+  wrong = wrong,
+}
