@@ -372,7 +372,10 @@ fn help(matches: &ArgMatches, words: &[String]) -> i32 {
 fn with_commands(matches: &ArgMatches, act: impl FnOnce(&Commands) -> i32) -> i32 {
     let status =
         start(matches, vec!["moonshell".into()]).and_then(|(runtime, _)| Ok(act(&Commands::new(&runtime, names())?)));
-    status.unwrap_or_else(|error| fail(&Report::engine(&error)))
+    // A reader that closes the pipe has seen enough.
+    status
+        .map(|status| if status == report::CLOSED { 0 } else { status })
+        .unwrap_or_else(|error| fail(&Report::engine(&error)))
 }
 
 fn say(text: &str) {

@@ -20,6 +20,8 @@ use crate::runtime::{Failure, Runtime, text_of};
 pub const FAILURE: i32 = 1;
 /// Exit status when the command line makes no sense.
 pub const USAGE: i32 = 2;
+/// Exit status when whoever reads the output has gone, as a shell tells it of a program that SIGPIPE ended.
+pub const CLOSED: i32 = 141;
 /// Exit status for a bug in moonshell.
 pub const BUG: i32 = 70;
 

@@ -236,3 +236,16 @@ fn colours_unless_told_otherwise() {
     s.drop_line();
     assert_eq!(s.end(), 0);
 }
+
+#[test]
+fn commands_at_the_prompt() {
+    let home = tempfile::tempdir().unwrap();
+    let mut s = session(home.path());
+    assert_eq!(s.line(":images --format 'table {{.ID}}'"), "IMAGE ID");
+    assert_eq!(s.line(":tag nosuch \"a b\""), "error: no such image 'nosuch'");
+    assert_eq!(s.line(":imgaes"), "error: no such command 'imgaes'\n  hint: did you mean ':images'?");
+    assert_eq!(s.line(":tag 'x"), "error: a quotation mark is not closed");
+    assert_eq!(s.line(":"), "");
+    assert_eq!(s.line("1 + 1"), "2");
+    assert_eq!(s.end(), 0);
+}

@@ -135,8 +135,7 @@ fn surroundings(lua: &Lua, native: &Table) -> mlua::Result<()> {
     let is_terminal = |_: &Lua, stream: String| {
         Ok(match stream.as_str() {
             "stdin" => std::io::stdin().is_terminal(),
-            "stdout" => std::io::stdout().is_terminal(),
-            _ => std::io::stderr().is_terminal(),
+            _ => std::io::stdout().is_terminal(),
         })
     };
     native.raw_set("is_terminal", lua.create_function(is_terminal)?)?;

@@ -12,7 +12,9 @@ function FIND.container(name, flags)
 end
 
 function FIND.image(name)
-  local img = image.get(name)
+  local named = image.get(name)
+  -- Found by a name, an image tells that name only; found by its id, all.
+  local img = named and image.get(named.id)
   return img and { object = img, details = images.details(img) }
 end
 

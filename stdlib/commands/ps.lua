@@ -19,12 +19,13 @@ return {
     { long = "size", short = "s", help = "Show sizes" },
   },
   run = function(_, flags)
+    local filters = filter.read(flags.filter, containers.filters)
     local last = flags.last and flags.last > 0 and flags.last or nil
     local list = container.list {
       all = flags.all,
       latest = flags.latest,
       last = last,
-      filters = filter.read(flags.filter, containers.filters),
+      filters = filters,
       size = flags.size,
     }
     local rows = {}

@@ -68,7 +68,7 @@ command.report = native.report
 command.warning = native.warning
 --- Shows no progress from now on.
 command.quiet = native.quiet
---- Whether "stdin", "stdout" or "stderr" is a terminal.
+--- Whether "stdin" or "stdout" is a terminal.
 command.is_terminal = native.is_terminal
 --- The known word that is nearest to a misspelt one, or nil.
 command.nearest = native.nearest

@@ -276,7 +276,7 @@ function image.prune(opts) end
 ---@field format? "oci"|"docker" Default `oci`.
 
 ---Writes images to an archive.
----@param path string The file; it appears whole or not at all.
+---@param path string The file; it appears whole or not at all. `-` is standard output.
 ---@param ... string|Image The images.
 function image.save(path, ...) end
 
@@ -284,7 +284,7 @@ function image.save(path, ...) end
 ---@field max_layer_bytes? size Refuse a layer that unpacks to more. Default 64 GiB.
 
 ---Loads the images of an archive and sets their names.
----@param path string An OCI or docker archive.
+---@param path string An OCI or docker archive; `-` is standard input.
 ---@param opts? image.load.options
 ---@return Image[] # The images.
 function image.load(path, opts) end
