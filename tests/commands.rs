@@ -1,75 +1,16 @@
-//! The commands of the command line, through the program.
+//! The commands of the command line, through the program: flags, formats, images, commands of one's own.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-use tempfile::TempDir;
+use std::path::Path;
+use std::process::Stdio;
 
 #[path = "support/engine.rs"]
 #[allow(dead_code)]
 mod engine;
+#[path = "support/home.rs"]
+mod home;
 
-/// A home with a state folder of its own.
-struct Home {
-    dir: TempDir,
-}
-
-impl Home {
-    fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap() }
-    }
-
-    /// With an image `busybox:1`, also named `registry.example/app:2`; `None`, aloud, without root.
-    fn with_image() -> Option<Home> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped, needs root");
-            return None;
-        }
-        let home = Home::new();
-        engine::busybox_root(&home.dir.path().join("busybox"));
-        let code = "build.scratch():copy('busybox/.', '/'):env{PATH='/bin'}:label{kind='test'}:cmd{'sh'}\
-                    :commit('busybox:1', {message='made'}) image.tag('busybox:1', 'registry.example/app:2')";
-        let (status, _, stderr) = home.run(&["--progress", "none", "-e", code]);
-        assert_eq!((status, stderr.as_str()), (0, ""));
-        Some(home)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));
-        command.current_dir(self.dir.path()).env_clear().env("HOME", self.dir.path()).env("PATH", "/usr/bin:/bin");
-        command.env("MOONSHELL_ROOT", self.dir.path().join("root")).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        parts(self.command(arguments).output().unwrap())
-    }
-
-    /// The output of a command that must work and say nothing else.
-    fn out(&self, arguments: &[&str]) -> String {
-        let (status, stdout, stderr) = self.run(arguments);
-        assert_eq!((status, stderr.as_str()), (0, ""), "{arguments:?}: {stdout}");
-        stdout
-    }
-
-    /// Puts a file into the user's command folder.
-    fn add(&self, name: &str, text: &str) {
-        let file = self.dir.path().join(".local/share/moonshell/commands").join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-
-    fn add_test(&self, name: &str) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/commands").join(name);
-        self.add(name, &std::fs::read_to_string(path).unwrap());
-    }
-}
-
-fn parts(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
+use home::{Home, parts};
 
 #[test]
 fn bad_command_lines_name_what_is_wrong() {
