@@ -4,9 +4,9 @@
 //! words --names--> a file --driver (stdlib/lib/command.lua)--> its table --declaration, parser--> args, flags --> run
 //! ```
 //!
-//! Exit statuses: what `run` returns; 0 for nothing; the module's `failure` (125 for those that start programs, else
-//! 1) for an error, or the status in the error itself (126, 127); 2 (or `failure`) for flags that make no sense; 141
-//! when whoever reads the output has gone.
+//! Exit statuses: what `run` returns, 0 for nothing; for an error the status in the error itself (126, 127) or the
+//! module's `failure`, which is 125 for those that start programs and 1 for others; for flags that make no sense 2, or
+//! that `failure`; 141 when whoever reads the output has gone.
 
 mod declaration;
 pub mod names;

@@ -15,7 +15,7 @@ return {
     return containers.find(args.container):attach {
       detach_keys = flags.detach_keys,
       no_stdin = flags.no_stdin,
-      sig_proxy = flags.sig_proxy,
+      sig_proxy = flags.sig_proxy ~= false,
     } or 0
   end,
 }

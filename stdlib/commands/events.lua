@@ -8,17 +8,27 @@ local time = command.use "time"
 
 local FILTERS = { "container", "event", "image", "label", "type" }
 
+-- Name and image are attributes like the others.
+local function attributes_of(event)
+  local all = { name = event.name, image = event.image }
+  for name, value in pairs(event.attributes) do
+    all[name] = value
+  end
+  return all
+end
+
 -- `2026-01-31T12:00:00.000000000Z container start ID (image=busybox, name=web)`
 local function line(event)
   local names, parts = {}, {}
-  for name in pairs(event.attributes or {}) do
+  local attributes = attributes_of(event)
+  for name in pairs(attributes) do
     names[#names + 1] = name
   end
   table.sort(names)
   for index, name in ipairs(names) do
-    parts[index] = name .. "=" .. tostring(event.attributes[name])
+    parts[index] = name .. "=" .. tostring(attributes[name])
   end
-  local text = time.rfc3339(event.time) .. " " .. event.type .. " " .. event.action .. " " .. (event.id or event.name)
+  local text = time.rfc3339(event.time) .. " " .. event.type .. " " .. event.action .. " " .. event.id
   return #parts > 0 and text .. " (" .. table.concat(parts, ", ") .. ")" or text
 end
 
@@ -26,14 +36,14 @@ local function details(event)
   return {
     Type = event.type,
     Action = event.action,
-    Actor = { ID = event.id, Attributes = event.attributes },
+    Actor = { ID = event.id, Attributes = attributes_of(event) },
     scope = "local",
     time = math.floor(event.time),
     timeNano = math.floor(event.time * 1e9),
     -- The names older tools ask for.
     status = event.action,
     id = event.id,
-    from = event.attributes and event.attributes.image,
+    from = event.image,
     ID = event.id,
     Time = math.floor(event.time),
     TimeNano = math.floor(event.time * 1e9),

@@ -8,7 +8,12 @@ local FIND = {}
 
 function FIND.container(name, flags)
   local c = container.get(name)
-  return c and { object = c, details = c:inspect { size = flags.size } }
+  if not c then
+    return nil
+  end
+  local details = c:inspect()
+  details.SizeRw = flags.size and c:size() or nil
+  return { object = c, details = details }
 end
 
 function FIND.image(name)

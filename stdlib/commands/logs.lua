@@ -27,15 +27,15 @@ return {
     { long = "until", value = "TIME", help = "Only what is older: a time, or a span such as 10m" },
   },
   run = function(args, flags)
+    -- What --details adds comes from log options that this log has not.
     local lines = containers.find(args.container):logs {
-      details = flags.details,
       follow = flags.follow,
       since = flags.since and time.point(flags.since, "--since"),
       tail = tail(flags.tail),
-      timestamps = flags.timestamps,
       ["until"] = flags["until"] and time.point(flags["until"], "--until"),
     }
-    for text, stream in lines do
+    for text, stream, at in lines do
+      text = (flags.timestamps and time.rfc3339(at) .. " " or "") .. text
       if stream == "stderr" then
         -- The two streams may be one terminal or file: what came first goes first.
         command.flush()

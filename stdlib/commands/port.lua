@@ -8,19 +8,19 @@ return {
   words = { { name = "container" }, { name = "port", optional = true, shown = "PORT[/PROTOCOL]" } },
   run = function(args)
     local wanted = args.port and (args.port:find("/", 1, true) and args.port or args.port .. "/tcp")
-    local found = false
-    for _, port in ipairs(containers.find(args.container):port()) do
-      local inside = port.container_port .. "/" .. (port.protocol or "tcp")
-      local outside = (port.host_ip or "0.0.0.0") .. ":" .. tostring(port.host_port)
-      if not wanted then
-        command.print(inside, "->", outside)
-      elseif wanted == inside then
-        found = true
-        command.print(outside)
-      end
+    local published, names = containers.find(args.container):port(), {}
+    for name in pairs(published) do
+      names[#names + 1] = name
     end
-    if wanted and not found then
+    table.sort(names)
+    if wanted and not published[wanted] then
       command.fail("port " .. wanted .. " of '" .. args.container .. "' is not published", { kind = "not_found" })
+    end
+    for _, name in ipairs(names) do
+      for _, bound in ipairs((not wanted or wanted == name) and published[name] or {}) do
+        local outside = bound.ip .. ":" .. bound.port
+        command.print(wanted and outside or name .. " -> " .. outside)
+      end
     end
   end,
 }

@@ -20,17 +20,11 @@ return {
   },
   run = function(_, flags)
     local filters = filter.read(flags.filter, containers.filters)
-    local last = flags.last and flags.last > 0 and flags.last or nil
-    local list = container.list {
-      all = flags.all,
-      latest = flags.latest,
-      last = last,
-      filters = filters,
-      size = flags.size,
-    }
+    local last = flags.latest and 1 or flags.last
+    local list = container.list { all = flags.all, last = last, filters = filters }
     local rows = {}
     for index, c in ipairs(list) do
-      rows[index] = containers.row(c, flags.no_trunc)
+      rows[index] = containers.row(c, flags.no_trunc, flags.size)
     end
     local columns = { "ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names" }
     if flags.size then

@@ -12,6 +12,7 @@ return {
   failure = 125,
   flags = create.flags {
     { long = "detach", short = "d", help = "Leave it running and print its id" },
+    { long = "detach-keys", value = "KEYS", help = "Keys that leave a terminal, such as ctrl-p,ctrl-q" },
     { long = "sig-proxy", help = "Pass signals on to the program; the default, --sig-proxy=false turns it off" },
   },
   run = function(args, flags)
@@ -21,8 +22,7 @@ return {
       command.print(container.start(args.image, words, options).id)
       return 0
     end
-    options.check = false
-    local result = container.run(args.image, words, options)
-    return result and result.exit_code or 0
+    options.check, options.detach_keys, options.sig_proxy = false, flags.detach_keys, flags.sig_proxy ~= false
+    return container.run(args.image, words, options).exit_code
   end,
 }

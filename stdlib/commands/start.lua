@@ -11,6 +11,7 @@ return {
     { long = "attach", short = "a", help = "Show its output and pass signals on" },
     { long = "detach-keys", value = "KEYS", help = "Keys that leave a terminal, such as ctrl-p,ctrl-q" },
     { long = "interactive", short = "i", help = "Let it read standard input" },
+    { long = "sig-proxy", help = "Pass signals on to the program; the default, --sig-proxy=false turns it off" },
   },
   run = function(args, flags)
     if not (flags.attach or flags.interactive) then
@@ -22,6 +23,11 @@ return {
       command.fail("only one container at a time can be attached to")
     end
     local c = containers.find(args.container[1])
-    return c:start { attach = true, interactive = flags.interactive, detach_keys = flags.detach_keys } or 0
+    return c:start {
+      attach = true,
+      detach_keys = flags.detach_keys,
+      interactive = flags.interactive,
+      sig_proxy = flags.sig_proxy ~= false,
+    } or 0
   end,
 }

@@ -55,6 +55,7 @@ local function fields(c, before, after, no_trunc)
     end
     row.MemUsage = units.memory(stats.memory.usage_bytes) .. " / " .. units.memory(stats.memory.limit_bytes)
     row.MemPerc = percent(stats.memory.usage_bytes, stats.memory.limit_bytes)
+    row.NetIO = units.size(stats.net_rx_bytes) .. " / " .. units.size(stats.net_tx_bytes)
     row.BlockIO = units.size(stats.blkio.read_bytes) .. " / " .. units.size(stats.blkio.write_bytes)
     row.PIDs = tostring(stats.pids.current)
   end

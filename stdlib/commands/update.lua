@@ -2,6 +2,7 @@
 
 local command = ...
 local containers = command.use "containers"
+local create = command.use "create"
 
 local FLAGS = {
   { long = "blkio-weight", value = "WEIGHT", type = "integer", help = "Weight of its block input and output" },
@@ -31,6 +32,7 @@ return {
     if next(flags) == nil then
       command.fail("nothing to change", { hint = "`moonshell update --help` lists what can be changed" })
     end
+    flags.memory_swap = create.swap(flags.memory_swap)
     return containers.each(args.container, function(c)
       c:update(flags)
     end)

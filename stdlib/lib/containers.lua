@@ -84,9 +84,8 @@ end
 
 local function mounts(c, no_trunc)
   local list = {}
-  for index, mount in ipairs(c.mounts) do
-    local source = mount.name or mount.source or ""
-    list[index] = no_trunc and source or units.cut(source, 15)
+  for index, target in ipairs(c.mounts) do
+    list[index] = no_trunc and target or units.cut(target, 15)
   end
   return table.concat(list, ",")
 end
@@ -105,7 +104,6 @@ containers.headings = {
   Labels = "LABELS",
   Mounts = "MOUNTS",
   Networks = "NETWORKS",
-  LocalVolumes = "LOCAL VOLUMES",
 }
 
 containers.methods = { "Label" }
@@ -132,8 +130,9 @@ function getters.RunningFor(c)
   return time.ago(c.created)
 end
 
-function getters.Ports(c)
-  return table.concat(containers.ports(c), ", ")
+-- Without bridges nothing is published.
+function getters.Ports()
+  return ""
 end
 
 function getters.State(c)
@@ -143,8 +142,7 @@ end
 getters.Status = containers.status
 
 function getters.Size(c)
-  local size = units.size(c.size_rw or 0)
-  return c.size_root and size .. " (virtual " .. units.size(c.size_root) .. ")" or size
+  return units.size(c:size())
 end
 
 function getters.Names(c)
@@ -157,36 +155,14 @@ function getters.Networks(c)
   return c.network_mode
 end
 
-function getters.LocalVolumes(c)
-  local count = 0
-  for _, mount in ipairs(c.mounts) do
-    count = count + (mount.type == "volume" and 1 or 0)
-  end
-  return tostring(count)
-end
-
 function getters.Label(c)
   return function(name)
     return c.labels[name] or ""
   end
 end
 
---- What a container's ports are bound to: "0.0.0.0:8080->80/tcp".
-function containers.ports(c)
-  local list = {}
-  for index, port in ipairs(c.ports or {}) do
-    if type(port) == "table" then
-      local inside = port.container_port .. "/" .. (port.protocol or "tcp")
-      list[index] = port.host_port and (port.host_ip or "0.0.0.0") .. ":" .. port.host_port .. "->" .. inside or inside
-    else
-      list[index] = tostring(port)
-    end
-  end
-  return list
-end
-
---- The row of a container. Fields are worked out when they are asked for.
-function containers.row(c, no_trunc)
+--- The row of a container. Fields are worked out when they are asked for, its size only by name or with `sized`.
+function containers.row(c, no_trunc, sized)
   local fields = setmetatable({}, {
     __index = function(_, name)
       return getters[name] and getters[name](c, no_trunc)
@@ -194,7 +170,7 @@ function containers.row(c, no_trunc)
     __pairs = function()
       local all = {}
       for name, get in pairs(getters) do
-        all[name] = get(c, no_trunc)
+        all[name] = name == "Size" and not sized and "0B" or get(c, no_trunc)
       end
       return pairs(all)
     end,

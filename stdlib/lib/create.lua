@@ -18,7 +18,6 @@ local SIZE, INTEGER, NAME = { type = "size" }, { type = "integer" }, { type = "n
 local process = {
   flag("annotation", nil, "NAME=VALUE", "Add an annotation to the runtime's configuration", MANY),
   flag("cidfile", nil, "FILE", "Write the container's id to a file", NAME),
-  flag("detach-keys", nil, "KEYS", "Keys that leave a terminal, such as ctrl-p,ctrl-q"),
   flag("domainname", nil, "NAME", "Domain name of the container"),
   flag("entrypoint", nil, "PROGRAM", "Replace the image's entry point; empty takes it away"),
   flag("env", "e", "NAME[=VALUE]", "Set a variable; without a value, this shell's", MANY),
@@ -97,6 +96,7 @@ local isolation = {
 local health = {
   flag("health-cmd", nil, "COMMAND", "Command that tells whether it works"),
   flag("health-interval", nil, "TIME", "Time between checks", { type = "duration" }),
+  flag("health-start-interval", nil, "TIME", "Time between checks at first", { type = "duration" }),
   flag("health-retries", nil, "NUMBER", "Failures in a row that make it unhealthy", INTEGER),
   flag("health-start-period", nil, "TIME", "Time in which failures do not count", { type = "duration" }),
   flag("health-timeout", nil, "TIME", "How long a check may take", { type = "duration" }),
@@ -123,12 +123,11 @@ create.words = { { name = "image" }, { name = "command", many = true, optional =
 -- Options that are called as the flag is.
 local SAME = {
   "blkio_weight", "blkio_weight_device", "cap_add", "cap_drop", "cgroupns", "cidfile", "cpu_period", "cpu_quota",
-  "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "detach_keys", "device_read_bps", "device_read_iops",
-  "device_write_bps", "device_write_iops", "dns", "dns_search", "domainname", "env_file", "group_add", "hostname",
-  "init", "interactive", "ipc", "label_file", "log_driver", "memory", "memory_reservation", "memory_swap",
-  "memory_swappiness", "name", "network", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform",
-  "privileged", "pull", "read_only", "restart", "rm", "security_opt", "shm_size", "sig_proxy", "stop_signal",
-  "stop_timeout", "tmpfs", "tty", "user", "userns", "uts", "volumes_from", "workdir",
+  "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_write_bps",
+  "device_write_iops", "dns", "dns_search", "domainname", "env_file", "group_add", "hostname", "init", "interactive",
+  "ipc", "log_driver", "memory", "memory_reservation", "memory_swappiness", "name", "network", "oom_kill_disable",
+  "oom_score_adj", "pid", "pids_limit", "privileged", "pull", "read_only", "restart", "security_opt", "shm_size",
+  "stop_signal", "stop_timeout", "tmpfs", "tty", "user", "userns", "uts", "volumes_from", "workdir",
 }
 
 -- Those that are not.
@@ -172,6 +171,36 @@ function create.env(list)
   return env
 end
 
+-- The lines of a file that are neither empty nor comments.
+local function lines(path)
+  local list = {}
+  for line in fs.read(path):gmatch "[^\r\n]+" do
+    line = line:gsub("^%s+", "")
+    if line ~= "" and line:sub(1, 1) ~= "#" then
+      list[#list + 1] = line
+    end
+  end
+  return list
+end
+
+--- The lines of several files, and after them those of `list`; nil when there are none of either.
+function create.with_files(files, list)
+  if not files then
+    return list
+  end
+  local all = {}
+  for _, path in ipairs(files) do
+    local found = lines(path)
+    table.move(found, 1, #found, #all + 1, all)
+  end
+  return table.move(list or {}, 1, #(list or {}), #all + 1, all)
+end
+
+--- The value of --memory-swap.
+function create.swap(text)
+  return text == "-1" and -1 or text
+end
+
 local function hosts(list)
   if not list then
     return nil
@@ -195,6 +224,7 @@ local function check(flags)
     cmd = flags.health_cmd,
     interval = flags.health_interval,
     retries = flags.health_retries,
+    start_interval = flags.health_start_interval,
     start_period = flags.health_start_period,
     timeout = flags.health_timeout,
   }
@@ -217,7 +247,9 @@ function create.options(flags)
   options.env = create.env(flags.env)
   options.extra_hosts = hosts(flags.add_host)
   options.health = check(flags)
-  options.labels = create.map(flags.label, "label")
+  options.labels = create.map(create.with_files(flags.label_file, flags.label), "label")
+  options.memory_swap = create.swap(flags.memory_swap)
+  options.rm = flags.rm or false
   options.log_opts = create.map(flags.log_opt, "log-opt", true)
   options.sysctls = create.map(flags.sysctl, "sysctl", true)
   if flags.entrypoint then

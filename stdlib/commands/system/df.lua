@@ -50,14 +50,14 @@ return {
   flags = { format.flag() },
   run = function(_, flags)
     local used, active, size, free = {}, 0, 0, 0
-    local list = container.list { all = true, size = true }
+    local list = container.list { all = true }
     for _, c in ipairs(list) do
       if c.image_id then
         used[c.image_id] = true
       end
-      local bytes = c.size_rw or 0
+      local status, bytes = c.status, c:size()
       size = size + bytes
-      if c.status == "running" or c.status == "paused" or c.status == "restarting" then
+      if status == "running" or status == "paused" or status == "restarting" then
         active = active + 1
       else
         free = free + bytes
