@@ -10,6 +10,7 @@ return {
   failure = 125,
   flags = create.flags {},
   run = function(args, flags)
-    command.print(container.create(args.image, create.command(args), create.options(flags)).id)
+    local options = create.options(flags)
+    command.print(container.create(create.image(args.image, flags), create.command(args), options).id)
   end,
 }

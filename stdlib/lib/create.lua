@@ -258,6 +258,14 @@ function create.options(flags)
   return options
 end
 
+--- What the container is made from: the name, or the image of that name for another platform.
+function create.image(name, flags)
+  if not flags.platform then
+    return name
+  end
+  return image.pull(name, { platform = flags.platform, policy = flags.pull })
+end
+
 --- The command's words, or nil for the image's own.
 function create.command(args)
   return #args.command > 0 and args.command or nil
