@@ -8,6 +8,7 @@ pub mod commands;
 pub mod credentials;
 pub mod editor;
 pub mod engine;
+pub mod init;
 pub mod progress;
 pub mod repl;
 pub mod report;

@@ -7,6 +7,7 @@ pub mod contexts;
 pub mod interrupt;
 mod natives;
 pub mod panics;
+pub mod proxy;
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};

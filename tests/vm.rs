@@ -1,5 +1,5 @@
-//! The program on another kind of host: an older kernel (Debian's, 6.1) with cgroup v2 alone, booted in a virtual
-//! machine without hardware support.
+//! The program on another kind of host: an older kernel (Debian's, 6.1) with cgroup v2 alone, or with v1 alone,
+//! booted in a virtual machine without hardware support.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -18,29 +18,55 @@ fn only_entry(dir: &Path) -> PathBuf {
     entries.next().unwrap().unwrap().path()
 }
 
-#[test]
-fn an_older_kernel_with_cgroup_v2() {
+/// The newest executable of `tests/cgroups.rs`, which cargo builds into the folder of this one.
+fn cgroup_tests() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let entries = std::fs::read_dir(own.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let named = entries.filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("cgroups-") && !name.contains('.')
+    });
+    let newest = named.max_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    newest.expect("the tests of cgroups are not built: run `make test`")
+}
+
+/// Boots the kernel with an initial file system that runs the tests; what the machine printed.
+fn boot(parameter: &str) -> String {
     let kernel = cache().join("kernel");
     let modules = only_entry(&kernel.join("lib/modules"));
     let release = modules.file_name().unwrap().to_str().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
     let initrd = dir.path().join("initrd");
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
+    let moonshell = Path::new(env!("CARGO_BIN_EXE_moonshell"));
     let made = Command::new(tests.join("initrd.sh"))
-        .args([Path::new(env!("CARGO_BIN_EXE_moonshell")), &modules, &tests.join("check.lua"), &initrd])
+        .args([moonshell, &modules, &tests.join("check.lua"), &cgroup_tests(), &initrd])
         .status()
         .unwrap();
     assert!(made.success());
     let output = Command::new("timeout")
         .args(["120", "qemu-system-x86_64", "-m", "2048", "-nographic", "-no-reboot"])
-        .args(["-append", "console=ttyS0 quiet panic=-1", "-kernel"])
+        .args(["-append", &format!("console=ttyS0 quiet panic=-1 {parameter}"), "-kernel"])
         .arg(kernel.join(format!("boot/vmlinuz-{release}")))
         .arg("-initrd")
         .arg(&initrd)
         .stdin(Stdio::null())
         .output()
         .expect("qemu-system-x86_64 is missing: run `make test`");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(&format!("KERNEL {release}")), "the machine did not start:\n{text}");
+    text
+}
+
+#[test]
+fn an_older_kernel_with_cgroup_v2() {
+    let text = boot("");
     assert!(text.contains("ALL GOOD") && text.contains("STATUS 0"), "{text}");
+    assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
+}
+
+#[test]
+fn an_older_kernel_with_cgroup_v1() {
+    let text = boot("cgroups=v1");
+    assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
 }

@@ -289,19 +289,7 @@ pub fn size(value: &Value) -> Result<u64> {
 pub fn size_of(text: &str) -> Result<u64> {
     let bad =
         || Error::invalid(format!("invalid size '{text}'")).with_hint("write bytes, or a number with k, m, g or t");
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
-    let number: f64 = lower[..digits].parse().map_err(|_| bad())?;
-    let shift = match lower[digits..].trim().trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err(bad()),
-    };
-    let bytes = number * (1u64 << shift) as f64;
-    if bytes.is_finite() && bytes < 9.2e18 { Ok(bytes as u64) } else { Err(bad()) }
+    crate::engine::size::parse(&text).ok_or_else(bad)
 }
 
 /// A time span from seconds or a string such as `"1.5s"`, `"200ms"`, `"1m30s"`, `"2h"`.

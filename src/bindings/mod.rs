@@ -91,5 +91,14 @@ pub fn globals() -> Vec<Function> {
 
 /// Every handle type.
 pub fn classes() -> Vec<Class> {
-    vec![image::class(), build::class(), build::entry_class(), host::result_class(), fs::folder_class()]
+    vec![
+        image::class(),
+        container::class(),
+        container::lines_class(),
+        container::events_class(),
+        build::class(),
+        build::entry_class(),
+        host::result_class(),
+        fs::folder_class(),
+    ]
 }

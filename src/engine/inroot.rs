@@ -78,6 +78,15 @@ impl Root {
         Ok(Root { fd, path: path.to_path_buf() })
     }
 
+    /// Takes a folder that is open already; `path` is for messages only.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn from_fd(fd: BorrowedFd<'_>, path: impl Into<PathBuf>) -> Result<Root> {
+        let fd = fd.try_clone_to_owned().os(|| "duplicate a descriptor")?;
+        Ok(Root { fd, path: path.into() })
+    }
+
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
@@ -234,7 +243,7 @@ impl Root {
     ///
     /// # Errors
     /// `os`, also for more than 40 links.
-    fn resolve(&self, path: &Path) -> Result<Vec<Vec<u8>>> {
+    pub(super) fn resolve(&self, path: &Path) -> Result<Vec<Vec<u8>>> {
         let what = || format!("resolve '{}'", show(path));
         let readlink = |folder: &[Vec<u8>], name: &[u8]| -> rustix::io::Result<Option<Vec<u8>>> {
             let fd = self.openat2(

@@ -19,20 +19,21 @@ pub mod progress;
 pub mod reference;
 pub mod registry;
 pub mod rootfs;
+pub mod size;
 pub mod store;
 pub mod suggest;
 pub mod sys;
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::runtime::Capability;
 
 use cancel::Cancel;
+use container::bundle::Filter;
 use container::spawner::Spawner;
-use error::{OsContext, Result};
+use error::Result;
 use progress::Sink;
 use store::Store;
 
@@ -143,7 +144,7 @@ pub struct Engine {
 struct Shared {
     spawner: Mutex<Option<Arc<Spawner>>>,
     // Compiled seccomp programs in memory files, by capabilities.
-    filters: Mutex<Vec<(HashSet<Capability>, OwnedFd)>>,
+    filters: Mutex<Vec<(HashSet<Capability>, Arc<Filter>)>>,
     warned: Mutex<HashSet<String>>,
 }
 
@@ -153,9 +154,11 @@ impl Engine {
     /// # Errors
     /// `permission` or `os` when the folder cannot be made or written; `unsupported` when a newer version made it.
     pub fn open(config: Config) -> Result<Engine> {
-        let store = Store::open_with(&config.root, container::cgroup::sweep)?;
+        let store = Store::open_with(&config.root, |id| container::cgroups::sweep(&format!("/moonshell/{id}")))?;
         let cancel = config.cancel.clone();
-        Ok(Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() })
+        let engine = Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() };
+        engine.settle()?;
+        Ok(engine)
     }
 
     /// The same engine, its operations stopped by another token.
@@ -199,16 +202,15 @@ impl Engine {
     fn cached_filter(
         &self,
         capabilities: &HashSet<Capability>,
-        make: impl FnOnce() -> Result<OwnedFd>,
-    ) -> Result<OwnedFd> {
+        make: impl FnOnce() -> Result<Filter>,
+    ) -> Result<Arc<Filter>> {
         let mut filters = self.shared.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        if !filters.iter().any(|(key, _)| key == capabilities) {
-            let made = make()?;
-            filters.push((capabilities.clone(), made));
+        if let Some((_, filter)) = filters.iter().find(|(key, _)| key == capabilities) {
+            return Ok(filter.clone());
         }
-        let found = filters.iter().find(|(key, _)| key == capabilities);
-        let (_, fd) = found.ok_or_else(|| error::Error::new(error::Kind::Internal, "a filter vanished"))?;
-        fd.try_clone().os(|| "duplicate a seccomp program")
+        let made = Arc::new(make()?);
+        filters.push((capabilities.clone(), made.clone()));
+        Ok(made)
     }
 
     /// Reports something the user should know although the operation goes on.

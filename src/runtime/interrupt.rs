@@ -37,6 +37,8 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static PROMPT: AtomicBool = AtomicBool::new(false);
 /// The prompt waits for a line.
 static INPUT: AtomicBool = AtomicBool::new(false);
+/// Signals belong to a container in the foreground.
+static PASSED_ON: AtomicBool = AtomicBool::new(false);
 /// The thread that runs Lua: only it may touch a Lua state, also in a signal handler.
 static LUA_THREAD: AtomicU64 = AtomicU64::new(0);
 
@@ -67,7 +69,9 @@ pub fn install(token: Cancel) -> std::io::Result<()> {
                 // SAFETY: _exit has no preconditions.
                 unsafe { libc::_exit(128 + signal) };
             }
-            token.cancel();
+            if !PASSED_ON.load(Ordering::SeqCst) {
+                token.cancel();
+            }
         }
     };
     std::thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(cancel)?;
@@ -82,6 +86,9 @@ fn handle(signal: c_int) {
             libc::pthread_kill(lua_thread as libc::pthread_t, signal);
             return;
         }
+    }
+    if PASSED_ON.load(Ordering::SeqCst) {
+        return;
     }
     let first = SIGNAL.swap(signal, Ordering::SeqCst) == 0;
     if !first && (signal != SIGINT || !PROMPT.load(Ordering::SeqCst)) {
@@ -263,6 +270,11 @@ pub fn mask() {
 /// Ends it.
 pub fn unmask() {
     MASKED.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// While `yes`, signals are somebody else's business.
+pub fn pass_on(yes: bool) {
+    PASSED_ON.store(yes, Ordering::SeqCst);
 }
 
 /// From now on Ctrl-C ends lines, not the process.

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPT OUTPUT
+# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPT CGROUP_TESTS OUTPUT
 set -eu
-moonshell=$1 modules=$2 script=$3 output=$4
+moonshell=$1 modules=$2 script=$3 tests=$4 output=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bin" "$work/modules"
@@ -9,6 +9,7 @@ cp /bin/busybox "$work/bin/busybox"
 cp "$moonshell" "$work/bin/moonshell"
 cp "$modules"/kernel/fs/overlayfs/overlay.ko* "$work/modules/"
 cp "$script" "$work/script.lua"
+cp "$tests" "$work/bin/cgroups-tests"
 
 # The first file system cannot be the parent of a pivot_root, so everything moves to a tmpfs first.
 cat >"$work/init" <<'INIT'
@@ -29,10 +30,20 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo "KERNEL $(uname -r)"
-moonshell --root /state --progress none /script.lua 2>&1
-echo "STATUS $?"
+if grep -q cgroups=v1 /proc/cmdline; then
+    mount -t tmpfs cgroup /sys/fs/cgroup
+    for name in cpu,cpuacct cpuset memory devices freezer blkio pids hugetlb net_cls,net_prio; do
+        mkdir "/sys/fs/cgroup/$name"
+        mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name"
+    done
+else
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    moonshell --root /state --progress none /script.lua 2>&1
+    echo "STATUS $?"
+fi
+cgroups-tests --test-threads=1 2>&1
+echo "CGROUPS $?, LEFT $(find /sys/fs/cgroup -path '*/moonshell/*' -type d | wc -l)"
 poweroff -f
 SECOND
 chmod +x "$work/init"

@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{Error, OsContext, Result};
-use super::super::image::{Content, Image};
+use super::super::image::{Content, Image, ImageConfig, Layer};
 
-use super::super::layer::diff::{Compression, PackOptions, pack_to_blob};
+use super::super::layer::diff::{Compression, PackOptions, PackedLayer, pack_to_blob};
 use super::super::progress::Task;
 use super::super::reference::Reference;
 use super::super::store::{Store, sync_dir};
 use super::{State, StateLayer};
 
 /// gzip's level for new layers: most of the default level's size at a third of its time.
-const GZIP_LEVEL: u32 = 4;
+pub(in super::super) const GZIP_LEVEL: u32 = 4;
 
 /// What can be said of an image when it is committed.
 #[derive(Debug, Clone, Default)]
@@ -34,11 +34,25 @@ pub struct CommitOptions {
 
 /// Digests of a packed layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Packed {
+pub(in super::super) struct Packed {
     diff_id: Digest,
     digest: Digest,
     size: u64,
     media_type: String,
+}
+
+impl Packed {
+    /// A layer of an image in the store.
+    pub(in super::super) fn of_image(layer: &Layer, media_type: &str) -> Packed {
+        let (diff_id, digest, size) = (layer.diff_id, layer.blob.digest, layer.blob.size);
+        Packed { diff_id, digest, size, media_type: media_type.to_string() }
+    }
+
+    /// A layer that was just packed.
+    pub(in super::super) fn new(layer: PackedLayer) -> Packed {
+        let (diff_id, digest, size) = (layer.diff_id, layer.digest, layer.size);
+        Packed { diff_id, digest, size, media_type: layer.media_type.to_string() }
+    }
 }
 
 impl State {
@@ -67,36 +81,16 @@ impl State {
         for layer in &self.0.layers {
             engine.cancel().check()?;
             packed.push(match layer {
-                StateLayer::Image(layer, media_type) => Packed {
-                    diff_id: layer.diff_id,
-                    digest: layer.blob.digest,
-                    size: layer.blob.size,
-                    media_type: media_type.clone(),
-                },
+                StateLayer::Image(layer, media_type) => Packed::of_image(layer, media_type),
                 StateLayer::Step(id) => pack(engine, id, fresh)?,
             });
         }
         let mut config = self.0.config.clone();
-        config.rootfs.diff_ids = packed.iter().map(|layer| layer.diff_id).collect();
         config.author = options.author.clone().or(config.author);
         if let (Some(message), Some(last)) = (&options.message, config.history.last_mut()) {
             last.comment = Some(message.clone());
         }
-        let layers: Vec<(Content, &str)> = packed
-            .iter()
-            .map(|layer| (Content { digest: layer.digest, size: layer.size }, layer.media_type.as_str()))
-            .collect();
-        let id = store.blob_path(&Digest::of(config.to_bytes()?));
-        fresh.extend((!id.exists()).then_some(id));
-        let mut image = engine.image_write(&config, &layers)?;
-        fresh.push(store.blob_path(&Content::of(&image.manifest)?.digest));
-        for name in names {
-            engine.image_tag(&image, name)?;
-        }
-        if names.is_empty() {
-            engine.image_keep(&image)?;
-        }
-        image.names = names.to_vec();
+        let image = engine.keep_image(config, &packed, names, fresh)?;
         task.end(image.id.short());
         Ok(image)
     }
@@ -104,6 +98,37 @@ impl State {
     fn commit_label(&self, names: &[Reference]) -> String {
         let list: Vec<String> = names.iter().map(Reference::familiar).collect();
         if list.is_empty() { "image".into() } else { list.join(", ") }
+    }
+}
+
+impl Engine {
+    /// Writes an image of packed layers and points the names at it; without names it is kept as an untagged one. The
+    /// caller holds `store.shared`. `fresh` receives the paths of content that was not here before.
+    pub(in super::super) fn keep_image(
+        &self,
+        mut config: ImageConfig,
+        packed: &[Packed],
+        names: &[Reference],
+        fresh: &mut Vec<PathBuf>,
+    ) -> Result<Image> {
+        let store = self.store();
+        config.rootfs.diff_ids = packed.iter().map(|layer| layer.diff_id).collect();
+        let layers: Vec<(Content, &str)> = packed
+            .iter()
+            .map(|layer| (Content { digest: layer.digest, size: layer.size }, layer.media_type.as_str()))
+            .collect();
+        let id = store.blob_path(&Digest::of(config.to_bytes()?));
+        fresh.extend((!id.exists()).then_some(id));
+        let mut image = self.image_write(&config, &layers)?;
+        fresh.push(store.blob_path(&Content::of(&image.manifest)?.digest));
+        for name in names {
+            self.image_tag(&image, name)?;
+        }
+        if names.is_empty() {
+            self.image_keep(&image)?;
+        }
+        image.names = names.to_vec();
+        Ok(image)
     }
 }
 
@@ -128,12 +153,7 @@ fn pack(engine: &Engine, id: &str, fresh: &mut Vec<PathBuf>) -> Result<Packed> {
     let layer = pack_to_blob(store, &store.layer_fs(id), Compression::Gzip(GZIP_LEVEL), &options, engine.cancel())?;
     fresh.extend([store.blob_path(&layer.digest), path.clone()]);
     link_layer(store, id, &layer.diff_id, fresh)?;
-    let packed = Packed {
-        diff_id: layer.diff_id,
-        digest: layer.digest,
-        size: layer.size,
-        media_type: layer.media_type.to_string(),
-    };
+    let packed = Packed::new(layer);
     let text = serde_json::to_vec(&packed)
         .map_err(|e| Error::new(super::super::error::Kind::Internal, format!("a packed layer: {e}")))?;
     store.write_file(&path, &text)?;
@@ -171,7 +191,7 @@ fn link_layer(store: &Store, id: &str, diff_id: &Digest, fresh: &mut Vec<PathBuf
 ///
 /// # Errors
 /// `integrity` when the manifest is damaged.
-pub(super) fn media_types(engine: &Engine, image: &Image) -> Result<Vec<String>> {
+pub(in super::super) fn media_types(engine: &Engine, image: &Image) -> Result<Vec<String>> {
     let content = Content::of(&image.manifest)?;
     let bytes = engine.store().read_blob(&content.digest, engine.config().limits.metadata_bytes)?;
     let manifest: serde_json::Value = serde_json::from_slice(&bytes)

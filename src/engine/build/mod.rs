@@ -9,12 +9,12 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
-mod commit;
+pub(super) mod commit;
 mod copy;
 mod files;
 mod host;
 pub mod settings;
-mod step;
+pub(super) mod step;
 mod tree;
 
 use std::path::PathBuf;

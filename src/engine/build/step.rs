@@ -118,7 +118,7 @@ impl State {
             env: &options.env,
             workdir: options.workdir.as_deref(),
             user: options.user.as_deref(),
-            host_network: options.network.unwrap_or(Network::Host) == Network::Host,
+            host_network: options.network.as_ref().is_none_or(|network| *network == Network::Host),
             ulimits: options.ulimits.iter().map(|limit| (limit.name.as_str(), limit.soft, limit.hard)).collect(),
         }
     }
@@ -176,7 +176,7 @@ impl State {
             env: options.env.clone(),
             workdir: options.workdir.clone(),
             user: options.user.clone(),
-            network: options.network.unwrap_or(Network::Host),
+            network: options.network.clone().unwrap_or(Network::Host),
             ulimits: options.ulimits.clone(),
             timeout: options.timeout,
             hostname: Some(HOST_NAME.into()),
@@ -290,7 +290,7 @@ fn measure(dir: &Path, meta: &mut LayerMeta) -> Result<()> {
 }
 
 /// The time for records and configurations: now, or the fixed one builds were asked to use.
-pub(super) fn now(engine: &Engine) -> String {
+pub(in super::super) fn now(engine: &Engine) -> String {
     let time = match engine.config().source_date_epoch {
         Some(epoch) => SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64),
         None => SystemTime::now(),

@@ -10,6 +10,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::super::error::{Error, OsContext, Result};
 use super::super::suggest::nearest;
+use super::birth::Line;
+use super::wire::Note;
 
 /// What a container's root may do unless told otherwise.
 pub const DEFAULT: [Capability; 14] = [
@@ -162,26 +164,27 @@ pub fn limit_bounding(sets: &Sets) -> Result<()> {
     Ok(())
 }
 
-/// Sets the thread's own sets, after the change of user. A user other than root keeps only ambient capabilities.
-/// What this process does not have itself it cannot give.
+/// Sets the thread's own sets, after the change of user. What this process does not have itself it cannot give; an
+/// ambient capability that is not also permitted and inheritable stays away, with a warning.
 ///
 /// # Errors
 /// `os`.
-pub fn apply(sets: &Sets, is_root: bool) -> Result<()> {
+pub(super) fn apply(sets: &Sets, line: &Line) -> Result<()> {
     rustix::thread::clear_ambient_capability_set().os(|| "clear ambient capabilities")?;
     let have = rustix::thread::capabilities(None).os(|| "read capabilities")?;
-    let allowed = if is_root { sets.permitted } else { sets.permitted & sets.ambient } & have.permitted;
-    let wanted = CapabilitySets {
-        effective: sets.effective & allowed,
-        permitted: allowed,
-        inheritable: sets.inheritable & allowed,
-    };
+    let permitted = sets.permitted & have.permitted;
+    let inheritable = sets.inheritable & permitted;
+    let wanted = CapabilitySets { effective: sets.effective & permitted, permitted, inheritable };
     rustix::thread::set_capabilities(None, wanted).os(|| "set capabilities")?;
-    for number in 0..64 {
+    for number in (0..64).filter(|number| sets.ambient.bits() & (1 << number) != 0) {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        if sets.ambient.contains(capability) && allowed.contains(capability) {
+        if inheritable.contains(capability) {
             rustix::thread::configure_capability_in_ambient_set(capability, true)
                 .os(|| format!("raise ambient capability {number}"))?;
+        } else {
+            let name = ALL.get(number).map_or_else(|| number.to_string(), |name| name.to_string());
+            let message = format!("ambient capability {name} is left out: it is not permitted and inheritable");
+            line.tell(&Note::Warning(message), None);
         }
     }
     Ok(())

@@ -1,30 +1,20 @@
-//! `container.run`: an image's program in the foreground, from start to end.
-
-use std::path::PathBuf;
+//! Containers in the foreground: an image's program from start to end with the caller's streams, and attaching to one
+//! that runs.
 
 use super::super::Engine;
-use super::super::build::State;
 use super::super::error::{Error, ExitDetail, Kind, Result};
 use super::super::host::RunResult;
-use super::super::image::config::RunConfig;
-use super::super::image::{Image, Policy, PullOptions};
-use super::options::{Command, Options};
-use super::run::Base;
-use super::streams::{Ending, OutputSink, Stream};
+use super::super::image::Policy;
+use super::client::Client;
+use super::create::{Made, Target};
+use super::options::{Command, Input, Options};
+use super::record::{self, Record};
+use super::start::{Attachment, Ends};
+use super::streams::{Ending, Outcome, OutputSink, Stream, Streams};
+use super::wire::Order;
 
 /// How much output an error carries, in bytes.
 const TAIL_BYTES: usize = 4 << 10;
-
-/// What a container is made from.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// A name or id; a name that is not here is pulled.
-    Name(String),
-    /// An image of the store.
-    Image(Box<Image>),
-    /// A state of a build.
-    State(State),
-}
 
 /// How to treat a foreground container's output and end.
 #[derive(Debug, Clone, Copy)]
@@ -37,38 +27,100 @@ pub struct Foreground {
     pub pull: Policy,
 }
 
-impl Engine {
-    /// Finds an image by name or id, and pulls it where the policy says so.
-    ///
-    /// # Errors
-    /// `not_found`; those of a pull.
-    pub fn image_resolve(&self, name: &str, policy: Policy) -> Result<Image> {
-        if policy != Policy::Always
-            && let Some(image) = self.image_get(name)?
-        {
-            return Ok(image);
-        }
-        let reference = name.parse()?;
-        self.image_pull(&reference, &PullOptions { policy, ..PullOptions::default() })
-    }
+/// How a foreground container ended for its caller.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code and captured output; the code is 0 when the caller detached.
+    pub result: RunResult,
+    /// The container, which still is there unless it was to be removed.
+    pub record: Record,
+    /// True when the caller left it running.
+    pub detached: bool,
+}
 
-    /// Runs a program in the foreground. `pass` receives output that is not captured.
+impl Engine {
+    /// Runs a program in the foreground. `pass` receives output that is not captured. `made` hears of the container
+    /// before it starts.
     ///
     /// # Errors
-    /// `exit` with code and last output when it fails and `check` is set; as [`Engine::run_once`] otherwise.
+    /// `exit` with code and last output when it fails and `check` is set; those of a start; `interrupted`, `timeout`.
     pub fn container_run(
         &self,
         target: &Target,
         command: Option<&Command>,
         options: &Options,
         how: Foreground,
+        attachment: Attachment,
+        made: &mut dyn FnMut(&Record) -> Result<()>,
         pass: &mut OutputSink<'_>,
-    ) -> Result<RunResult> {
-        let (lowers, config) = self.resolve_target(target, how.pull)?;
+    ) -> Result<Finished> {
+        let Made { record, lock } = self.make_container(target, command, options, how.pull)?;
+        made(&record)?;
+        let attachment = Attachment { timeout: options.timeout, ..attachment };
+        let started = self.start_attached(&record, lock, attachment);
+        let shown = command.map(Command::display);
+        let finished = started.and_then(|streams| self.follow(streams, shown.as_deref(), how, pass));
+        let (result, detached) = finished.inspect_err(|_| self.give_up(&record))?;
+        Ok(Finished { result, record, detached })
+    }
+
+    /// Starts a container that exists, with the caller's streams.
+    ///
+    /// # Errors
+    /// As [`Engine::container_run`]; `in_use` when it runs already.
+    pub fn container_start_attached(
+        &self,
+        name: &str,
+        how: Foreground,
+        attachment: Attachment,
+        pass: &mut OutputSink<'_>,
+    ) -> Result<Finished> {
+        let (record, lock) = self.take_for_start(name)?;
+        let Some(lock) = lock else {
+            let message = format!("container '{}' is already running", record.name);
+            return Err(Error::new(Kind::InUse, message).with_hint("attach to it"));
+        };
+        let streams = self.start_attached(&record, lock, attachment)?;
+        let (result, detached) = self.follow(streams, None, how, pass)?;
+        Ok(Finished { result, record, detached })
+    }
+
+    /// Joins in a running container: its output from now on, and its input.
+    ///
+    /// # Errors
+    /// `invalid_argument` when it is not running; `interrupted`: it goes on then.
+    pub fn container_attach(
+        &self,
+        name: &str,
+        how: Foreground,
+        attachment: Attachment,
+        pass: &mut OutputSink<'_>,
+    ) -> Result<Finished> {
+        let record = self.container(name)?;
+        let folder = record::folder(self.store().root(), &record.id);
+        let not_running = || Error::invalid(format!("cannot attach to container '{}': it is not running", record.name));
+        let client = Client::connect(&folder)?.ok_or_else(not_running)?;
+        let input = record.interactive && !matches!(attachment.input, Input::Nothing);
+        let ends = Ends::new(record.tty, input)?;
+        client.order(&Order::Attach { input }, &ends.theirs())?;
+        let streams = ends.streams(client.into_fd(), attachment, record.tty)?.leave_on_cancel();
+        let (result, detached) = self.follow(streams, None, how, pass)?;
+        Ok(Finished { result, record, detached })
+    }
+
+    /// Moves streams until the end; what is captured, and whether the caller detached.
+    pub(super) fn follow(
+        &self,
+        streams: Streams,
+        shown: Option<&str>,
+        how: Foreground,
+        pass: &mut OutputSink<'_>,
+    ) -> Result<(RunResult, bool)> {
         let mut result = RunResult { exit_code: 0, stdout: Vec::new(), stderr: Vec::new() };
         let mut tail = Vec::new();
-        let ending =
-            self.run_once(Base { lowers: &lowers, config: &config }, command, options, &mut |stream, bytes| {
+        let outcome = streams.pump(
+            self.cancel(),
+            &mut |stream, bytes| {
                 tail.extend_from_slice(bytes);
                 let excess = tail.len().saturating_sub(TAIL_BYTES);
                 tail.drain(..excess);
@@ -78,12 +130,15 @@ impl Engine {
                     (false, _) => pass(stream, bytes)?,
                 }
                 Ok(())
-            });
-        match ending {
-            Ok(ending) if ending.code != 0 && how.check => Err(failure(command, ending, &tail)),
-            Ok(ending) => {
+            },
+            &|message| self.warn_once(message),
+        );
+        match outcome {
+            Ok(Outcome::Detached) => Ok((result, true)),
+            Ok(Outcome::Ended(ending)) if ending.code != 0 && how.check => Err(failure(shown, ending, &tail)),
+            Ok(Outcome::Ended(ending)) => {
                 result.exit_code = ending.code;
-                Ok(result)
+                Ok((result, false))
             }
             // A program that cannot be executed has a status too, for those who look at statuses themselves.
             Err(error) => match error.exit().map(|exit| exit.code) {
@@ -95,25 +150,24 @@ impl Engine {
                         pass(Stream::Err, message.as_bytes())?;
                     }
                     result.exit_code = code;
-                    Ok(result)
+                    Ok((result, false))
                 }
                 _ => Err(error),
             },
         }
     }
 
-    fn resolve_target(&self, target: &Target, policy: Policy) -> Result<(Vec<PathBuf>, RunConfig)> {
-        let image = match target {
-            Target::State(state) => return Ok((state.ready_lowers(self)?, state.config().config.clone())),
-            Target::Image(image) => image.as_ref().clone(),
-            Target::Name(name) => self.image_resolve(name, policy)?,
-        };
-        Ok((self.image_lowers(&image)?, image.config.config))
+    /// A foreground container whose caller got an error: if it was to be removed and its monitor could not, now.
+    fn give_up(&self, record: &Record) {
+        if record.auto_remove {
+            // What cannot be removed now is swept later; the first cause is what the caller needs.
+            let _ = self.settle();
+        }
     }
 }
 
-fn failure(command: Option<&Command>, ending: Ending, tail: &[u8]) -> Error {
-    let what = command.map_or("the image's command".into(), |command| format!("command '{}'", command.display()));
+fn failure(shown: Option<&str>, ending: Ending, tail: &[u8]) -> Error {
+    let what = shown.map_or("the image's command".into(), |command| format!("command '{command}'"));
     Error::new(Kind::Exit, format!("{what} {ending}"))
         .with_exit(ExitDetail { code: ending.code, stderr: String::from_utf8_lossy(tail).into_owned() })
 }

@@ -19,8 +19,8 @@ const PLAIN: [(&str, &str); 3] = [("redirect_dir", "nofollow"), ("metacopy", "of
 /// Mounts an overlay and returns its root.
 ///
 /// No device node in it can be opened (`nodev`): devices reach a container as bind mounts of the host's, so `mknod`
-/// in a container gives access to nothing, on every kind of cgroup. The mount is `volatile`: overlayfs syncs nothing
-/// by itself, and whoever keeps the upper folder makes it durable.
+/// in a container gives access to nothing, on every kind of cgroup. A `volatile` mount syncs nothing by
+/// itself: whoever keeps the upper folder makes it durable.
 ///
 /// # Errors
 /// `unsupported` without overlayfs; `os`.
@@ -46,7 +46,9 @@ fn configure(context: &OwnedFd, rootfs: &Rootfs) -> rustix::io::Result<()> {
     for (key, value) in PLAIN {
         fsconfig_set_string(context, key, value)?;
     }
-    fsconfig_set_flag(context, "volatile")?;
+    if rootfs.volatile {
+        fsconfig_set_flag(context, "volatile")?;
+    }
     fsconfig_create(context)
 }
 
@@ -67,11 +69,12 @@ fn mount_classic(rootfs: &Rootfs) -> Result<OwnedFd> {
         held.push(fd);
     }
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},{},volatile",
+        "lowerdir={},upperdir={},workdir={},{}{}",
         names.join(":"),
         rootfs.upper.display(),
         rootfs.work.display(),
         PLAIN.map(|(key, value)| format!("{key}={value}")).join(","),
+        if rootfs.volatile { ",volatile" } else { "" },
     );
     let options = std::ffi::CString::new(options).map_err(|_| Error::invalid("a layer's path holds a NUL"))?;
     rustix::mount::mount("overlay", &rootfs.mount_point, "overlay", MountFlags::NODEV, Some(options.as_c_str()))

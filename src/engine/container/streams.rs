@@ -1,4 +1,4 @@
-//! The engine's side of a running container: its streams, its end, and the ways to stop it.
+//! The client's side of a running container, or of a program inside one: its streams, its end, the ways to stop it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,8 +11,12 @@ use rustix::io::Errno;
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result, from_io};
 use super::super::sys;
+use super::detach::DetachKeys;
 use super::options::Input;
 use super::wire::{Order, Report};
+
+/// What a client hears when its connection ends without a word.
+pub const MONITOR_KILLED: &str = "the container's monitor was killed, and the container with it";
 
 /// Which of the two output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,29 @@ impl fmt::Display for Ending {
     }
 }
 
-/// The descriptors the engine keeps of a container it started.
+/// How a client's time with a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program ended.
+    Ended(Ending),
+    /// The user typed the keys that leave it running.
+    Detached,
+}
+
+/// What a client wants of a container's streams besides moving bytes.
+#[derive(Default)]
+pub struct Manners {
+    /// Our terminal belongs to a terminal that the monitor holds: raw mode here, sizes by orders.
+    pub remote_terminal: bool,
+    /// Keys that leave the container running.
+    pub detach: Option<DetachKeys>,
+    /// Signals to pass on, as they come out of this descriptor, one byte each.
+    pub signals: Option<OwnedFd>,
+    /// Kill it after this long.
+    pub timeout: Option<Duration>,
+}
+
+/// The descriptors a client keeps of a container, or of a program inside one.
 pub struct Streams {
     control: OwnedFd,
     input: Input,
@@ -52,18 +78,22 @@ pub struct Streams {
     outputs: [Option<OwnedFd>; 2],
     terminal: Option<Terminal>,
     pending: VecDeque<u8>,
+    manners: Manners,
+    // On cancellation go away rather than kill.
+    leaves: bool,
 }
 
 /// The container's terminal, and ours in raw mode while this lives.
 struct Terminal {
-    master: OwnedFd,
+    // None when the monitor holds it.
+    master: Option<OwnedFd>,
     ours: Option<(OwnedFd, rustix::termios::Termios)>,
     // Readable after each change of our window's size.
     resized: Option<(OwnedFd, signal_hook::SigId)>,
 }
 
 impl Terminal {
-    fn new(master: OwnedFd, input: &Input) -> Result<Terminal> {
+    fn new(master: Option<OwnedFd>, input: &Input, control: &OwnedFd) -> Result<Terminal> {
         let mut terminal = Terminal { master, ours: None, resized: None };
         let Input::From(fd) = input else { return Ok(terminal) };
         let Ok(before) = rustix::termios::tcgetattr(fd) else { return Ok(terminal) };
@@ -79,12 +109,12 @@ impl Terminal {
         let id = signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, writer)
             .map_err(|e| from_io(e, "watch the terminal's size"))?;
         terminal.resized = Some((reader, id));
-        terminal.copy_size();
+        terminal.copy_size(control);
         Ok(terminal)
     }
 
     /// Gives the container's terminal the size of ours.
-    fn copy_size(&self) {
+    fn copy_size(&self, control: &OwnedFd) {
         if let Some((reader, _)) = &self.resized {
             let mut buffer = [0; 64];
             let _ = rustix::io::read(reader, &mut buffer);
@@ -93,7 +123,10 @@ impl Terminal {
             && let Ok(size) = rustix::termios::tcgetwinsize(ours)
         {
             // The program may have ended; then nobody looks at the size.
-            let _ = rustix::termios::tcsetwinsize(&self.master, size);
+            let _ = match &self.master {
+                Some(master) => rustix::termios::tcsetwinsize(master, size).map_err(std::io::Error::from),
+                None => order(control, &Order::Resize { rows: size.ws_row, columns: size.ws_col }),
+            };
         }
     }
 }
@@ -119,20 +152,43 @@ enum Source {
     Resized,
     Input,
     Stdin,
+    Signals,
+}
+
+fn order(control: &OwnedFd, order: &Order) -> std::io::Result<()> {
+    sys::fd::send(control, &serde_json::to_vec(order)?, &[])
 }
 
 impl Streams {
-    /// Takes the engine's ends: of the control socket, and with no terminal of the three pipes.
-    pub fn new(control: OwnedFd, input: Input, pipes: Option<[OwnedFd; 3]>) -> Streams {
+    /// Takes the client's ends: of the connection, and of the pipes (input, output, error) there are.
+    pub fn new(control: OwnedFd, input: Input, pipes: Option<[Option<OwnedFd>; 3]>) -> Streams {
         let pending = match &input {
             Input::Bytes(bytes) => bytes.iter().copied().collect(),
             _ => VecDeque::new(),
         };
         let (stdin, outputs) = match pipes {
-            Some([stdin, stdout, stderr]) => (Some(stdin), [Some(stdout), Some(stderr)]),
+            Some([stdin, stdout, stderr]) => (stdin, [stdout, stderr]),
             None => (None, [None, None]),
         };
-        Streams { control, input, stdin, outputs, terminal: None, pending }
+        Streams { control, input, stdin, outputs, terminal: None, pending, manners: Manners::default(), leaves: false }
+    }
+
+    /// The same, with manners.
+    ///
+    /// # Errors
+    /// `os` when our terminal cannot be put into raw mode.
+    pub fn with(mut self, manners: Manners) -> Result<Streams> {
+        self.manners = manners;
+        if self.manners.remote_terminal {
+            self.terminal = Some(Terminal::new(None, &self.input, &self.control)?);
+        }
+        Ok(self)
+    }
+
+    /// On cancellation leaves it running.
+    pub fn leave_on_cancel(mut self) -> Streams {
+        self.leaves = true;
+        self
     }
 
     /// Gives the program an empty standard input.
@@ -146,21 +202,17 @@ impl Streams {
     ///
     /// # Errors
     /// `interrupted`, `timeout`; what kept the program from starting; `os`.
-    pub fn pump(
-        mut self,
-        cancel: &Cancel,
-        timeout: Option<Duration>,
-        sink: &mut OutputSink<'_>,
-        warn: &dyn Fn(String),
-    ) -> Result<Ending> {
-        let deadline = timeout.map(|limit| (Instant::now() + limit, limit));
+    pub fn pump(mut self, cancel: &Cancel, sink: &mut OutputSink<'_>, warn: &dyn Fn(String)) -> Result<Outcome> {
+        let deadline = self.manners.timeout.map(|limit| (Instant::now() + limit, limit));
         let mut ending: Option<Result<Ending>> = None;
         let mut stopped: Option<Error> = None;
         let mut failed_sink: Option<Error> = None;
         while ending.is_none() || self.outputs.iter().any(Option::is_some) {
             let ready = self.wait(cancel, stopped.is_some(), ending.is_some(), deadline.map(|(at, _)| at))?;
             if stopped.is_none() {
-                if cancel.is_cancelled() {
+                if cancel.is_cancelled() && self.leaves {
+                    return self.detach().and(Err(Error::interrupted()));
+                } else if cancel.is_cancelled() {
                     stopped = Some(Error::interrupted());
                 } else if let Some((at, limit)) = deadline
                     && Instant::now() >= at
@@ -182,8 +234,13 @@ impl Streams {
                         let result = self.take_master(sink);
                         self.note_sink_failure(result, &mut failed_sink);
                     }
-                    Source::Resized => self.terminal.iter().for_each(Terminal::copy_size),
-                    Source::Input => self.take_input()?,
+                    Source::Resized => self.terminal.iter().for_each(|terminal| terminal.copy_size(&self.control)),
+                    Source::Input => {
+                        if self.take_input()? {
+                            return self.detach();
+                        }
+                    }
+                    Source::Signals => self.pass_signals(),
                     Source::Stdin => self.give_input()?,
                     Source::Cancel => {}
                 }
@@ -193,7 +250,25 @@ impl Streams {
         if let Some(error) = stopped.or(failed_sink) {
             return Err(error);
         }
-        ending.unwrap_or_else(|| Err(Error::new(Kind::Internal, "the container ended without a report")))
+        let none = || Err(Error::new(Kind::Internal, "the container ended without a report"));
+        ending.unwrap_or_else(none).map(Outcome::Ended)
+    }
+
+    /// Goes away and leaves it running.
+    fn detach(&mut self) -> Result<Outcome> {
+        order(&self.control, &Order::Detach).map_err(|e| from_io(e, "tell the monitor"))?;
+        drop(self.terminal.take());
+        Ok(Outcome::Detached)
+    }
+
+    fn pass_signals(&mut self) {
+        let Some(fd) = &self.manners.signals else { return };
+        let mut numbers = [0; 16];
+        let count = rustix::io::read(fd, &mut numbers).unwrap_or(0);
+        for number in &numbers[..count] {
+            // It may have ended already: its report is on its way then.
+            let _ = order(&self.control, &Order::Signal(i32::from(*number)));
+        }
     }
 
     /// Our own output is gone (a closed pipe): nobody reads the container's, so it is stopped.
@@ -208,9 +283,7 @@ impl Streams {
 
     fn kill(&mut self) {
         // It may have ended already: its report is on its way then.
-        if let Ok(bytes) = serde_json::to_vec(&Order::Signal(libc::SIGKILL)) {
-            let _ = sys::fd::send(&self.control, &bytes, &[]);
-        }
+        let _ = order(&self.control, &Order::Signal(libc::SIGKILL));
     }
 
     fn wait(&self, cancel: &Cancel, stopped: bool, ended: bool, deadline: Option<Instant>) -> Result<Vec<Source>> {
@@ -225,11 +298,11 @@ impl Streams {
             list.extend(output.iter().map(|fd| (Source::Output(at), fd.as_fd(), PollFlags::IN)));
         }
         if let Some(terminal) = &self.terminal {
-            list.push((Source::Master, terminal.master.as_fd(), PollFlags::IN));
+            list.extend(terminal.master.iter().map(|fd| (Source::Master, fd.as_fd(), PollFlags::IN)));
             list.extend(terminal.resized.iter().map(|(fd, _)| (Source::Resized, fd.as_fd(), PollFlags::IN)));
         }
-        let destination = self.stdin.as_ref().or(self.terminal.as_ref().map(|terminal| &terminal.master));
-        if let Some(destination) = destination {
+        list.extend(self.manners.signals.iter().map(|fd| (Source::Signals, fd.as_fd(), PollFlags::IN)));
+        if let Some(destination) = self.destination() {
             match &self.input {
                 Input::From(fd) if self.pending.is_empty() => list.push((Source::Input, fd.as_fd(), PollFlags::IN)),
                 _ => {}
@@ -253,8 +326,7 @@ impl Streams {
         let (bytes, fds) =
             sys::fd::receive(&self.control, 64 << 10).map_err(|e| from_io(e, "hear from the monitor"))?;
         if bytes.is_empty() {
-            let error = Error::new(Kind::Internal, "the container's monitor was killed, and the container with it");
-            return Ok(Some(Err(error)));
+            return Ok(Some(Err(Error::new(Kind::Internal, MONITOR_KILLED))));
         }
         let report = serde_json::from_slice(&bytes)
             .map_err(|e| Error::new(Kind::Internal, format!("malformed report from the monitor: {e}")))?;
@@ -263,15 +335,16 @@ impl Streams {
                 warn(message);
                 None
             }
+            Report::Started { .. } | Report::Done => None,
             Report::Terminal => {
                 let master = fds.into_iter().next();
                 let master = master.ok_or_else(|| Error::new(Kind::Internal, "no terminal came with its report"))?;
                 rustix::io::ioctl_fionbio(&master, true).os(|| "prepare the terminal")?;
-                self.terminal = Some(Terminal::new(master, &self.input)?);
+                self.terminal = Some(Terminal::new(Some(master), &self.input, &self.control)?);
                 None
             }
-            Report::Failed(failure) => Some(Err(failure.into())),
-            Report::Exited { code, signal } => Some(Ok(Ending { code, signal })),
+            Report::Failed(failure) | Report::Refused(failure) => Some(Err(failure.into())),
+            Report::Exited { code, signal, .. } => Some(Ok(Ending { code, signal })),
         })
     }
 
@@ -288,9 +361,9 @@ impl Streams {
     }
 
     fn take_master(&mut self, sink: &mut OutputSink<'_>) -> Result<()> {
-        let Some(terminal) = &self.terminal else { return Ok(()) };
+        let Some(master) = self.terminal.as_ref().and_then(|terminal| terminal.master.as_ref()) else { return Ok(()) };
         let mut buffer = [0; 64 << 10];
-        match rustix::io::read(&terminal.master, &mut buffer) {
+        match rustix::io::read(master, &mut buffer) {
             // EIO: the last process that had the slave open is gone.
             Ok(0) | Err(Errno::IO) => drop(self.terminal.take()),
             Ok(count) => sink(Stream::Out, &buffer[..count])?,
@@ -300,16 +373,29 @@ impl Streams {
         Ok(())
     }
 
-    fn take_input(&mut self) -> Result<()> {
-        let Input::From(fd) = &self.input else { return Ok(()) };
+    /// Where input goes.
+    fn destination(&self) -> Option<&OwnedFd> {
+        self.stdin.as_ref().or(self.terminal.as_ref().and_then(|terminal| terminal.master.as_ref()))
+    }
+
+    /// Takes input; true when it held the keys that leave the container running.
+    fn take_input(&mut self) -> Result<bool> {
+        let Input::From(fd) = &self.input else { return Ok(false) };
         let mut buffer = [0; 64 << 10];
         match rustix::io::read(fd, &mut buffer) {
             Ok(0) | Err(Errno::IO) => self.end_input(),
-            Ok(count) => self.pending.extend(&buffer[..count]),
+            Ok(count) => match &mut self.manners.detach {
+                Some(keys) => {
+                    let (bytes, detached) = keys.filter(&buffer[..count]);
+                    self.pending.extend(bytes);
+                    return Ok(detached);
+                }
+                None => self.pending.extend(&buffer[..count]),
+            },
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(e) => return Err(e).os(|| "read standard input"),
         }
-        Ok(())
+        Ok(false)
     }
 
     fn end_input(&mut self) {
@@ -322,8 +408,7 @@ impl Streams {
     }
 
     fn give_input(&mut self) -> Result<()> {
-        let destination = self.stdin.as_ref().or(self.terminal.as_ref().map(|terminal| &terminal.master));
-        let Some(destination) = destination else { return Ok(()) };
+        let Some(destination) = self.destination() else { return Ok(()) };
         match rustix::io::write(destination, self.pending.as_slices().0) {
             Ok(count) => drop(self.pending.drain(..count)),
             Err(Errno::INTR | Errno::AGAIN) => {}

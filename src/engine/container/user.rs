@@ -3,9 +3,11 @@
 //! Both files come from the image and are data only. Numbers are exact: one that does not fit 32 bits, or is the
 //! kernel's 'no id', is an error, never another user (CVE-2024-40635).
 
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::super::error::{Error, Kind, Result};
+use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::rootfs::view::View;
 
 /// The most of `/etc/passwd` or `/etc/group` that is read, in bytes (CVE-2024-9676).
@@ -35,6 +37,48 @@ pub fn look_up_in(view: &View<'_>, user: &str) -> Result<Identity> {
         Err(e) => Err(e.context(format!("cannot look up user '{user}'"))),
     };
     look_up(user, &text("/etc/passwd")?, &text("/etc/group")?)
+}
+
+/// Looks up `user` in the files below an open root folder, which a running container may change at any time: links
+/// lead nowhere but inside, and only regular files are read.
+///
+/// # Errors
+/// As [`look_up_in`].
+pub fn look_up_at(root: &OwnedFd, user: &str) -> Result<Identity> {
+    let text = |path: &str| read_at(root, path).map_err(|e| e.context(format!("cannot look up user '{user}'")));
+    look_up(user, &text("etc/passwd")?, &text("etc/group")?)
+}
+
+fn read_at(root: &OwnedFd, path: &str) -> Result<String> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = match openat2(root, path, flags, Mode::empty(), inside) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(String::new()),
+        other => std::fs::File::from(other.os(|| format!("open /{path} of the container"))?),
+    };
+    let meta = file.metadata().os(|| format!("stat /{path} of the container"))?;
+    if !meta.is_file() || meta.len() > ACCOUNTS_LIMIT {
+        return Err(Error::invalid(format!("/{path} of the container is no regular file of at most {ACCOUNTS_LIMIT} bytes")));
+    }
+    let mut bytes = Vec::new();
+    file.take(ACCOUNTS_LIMIT).read_to_end(&mut bytes).os(|| format!("read /{path} of the container"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Looks up a group, by name or number.
+///
+/// # Errors
+/// `not_found` for a name the image does not have; `invalid_argument`.
+pub fn group_in(view: &View<'_>, group: &str) -> Result<u32> {
+    if let Some(gid) = parse_id(group)? {
+        return Ok(gid);
+    }
+    match view.read(Path::new("/etc/group"), ACCOUNTS_LIMIT) {
+        Ok(bytes) => find_group(group, &String::from_utf8_lossy(&bytes)),
+        Err(e) if e.kind() == Kind::NotFound => find_group(group, ""),
+        Err(e) => Err(e.context(format!("cannot look up group '{group}'"))),
+    }
 }
 
 /// Looks up `user`; empty means root. `passwd` and `group` are the files' texts, empty where missing.

@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! engine --(one message, descriptors)--> spawner --fork--> monitor --clone3--> init --execve--> the program
-//! engine <------------- control socket: Order, Report -------> monitor <--pipe: Note-- init
+//! engine <------------- control socket: Order, Report -------> monitor <--socket: Note-- init
 //! ```
 //!
-//! Everything is JSON, one value a message (or a line, on the pipe). The engine and its children are always the same
+//! Everything is JSON, one value a message. The engine and its children are always the same
 //! binary, so the form may change from version to version.
 
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, ExitDetail, Kind};
@@ -21,26 +19,43 @@ use super::super::sys;
 
 /// The order of the descriptors that come with a request.
 pub const FD_REQUEST: usize = 0;
-/// The monitor's end of the control socket.
+/// The monitor's end of the first client's connection.
 pub const FD_CONTROL: usize = 1;
-/// The descriptor that holds the container folder's lock.
+/// The descriptor that holds the container's lock, or its work area's.
 pub const FD_LOCK: usize = 2;
 /// A memory file with the seccomp program; empty for none.
 pub const FD_SECCOMP: usize = 3;
-/// Standard input, output and error follow here, unless there is a terminal.
+/// Standard input, output and error follow here: the program's own, unless the container is one that is kept; then
+/// they are the first client's.
 pub const FD_STDIO: usize = 4;
 
 /// Everything a monitor needs to start one container.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Request {
-    /// The contract: what the container is, in the OCI runtime specification's words.
-    pub spec: Spec,
-    /// How its root file system comes about.
-    pub rootfs: Rootfs,
-    /// Where its cgroup is, if it has one of its own.
-    pub cgroup: Option<super::cgroup::Plan>,
-    /// Mount points outside the specification's reach: `/proc/self/fd`-style links need none, devices do.
-    pub devices: Vec<String>,
+pub enum Request {
+    /// One that exists only for its creator, whose streams it uses directly: a build's step.
+    Passing {
+        /// The contract: what the container is, in the OCI runtime specification's words.
+        spec: Box<Spec>,
+        /// How its root file system comes about.
+        rootfs: Rootfs,
+        /// The path of its cgroup, if it has one of its own.
+        cgroup: Option<String>,
+    },
+    /// One with a record in the state folder.
+    Kept {
+        /// The state folder.
+        root: PathBuf,
+        /// The container's id.
+        id: String,
+        /// Kill it when the first client goes away without a word.
+        bound: bool,
+        /// The first client gets the output, and gives the input if it sent three descriptors.
+        attach: bool,
+        /// Its restarts so far, when this start is one of them.
+        restarts: u32,
+        /// Flags of the system call filter.
+        seccomp_flags: u32,
+    },
 }
 
 /// An overlay of unpacked layers.
@@ -54,44 +69,101 @@ pub struct Rootfs {
     pub work: PathBuf,
     /// An empty folder to mount on, seen only in the container's own mount namespace.
     pub mount_point: PathBuf,
+    /// Sync nothing, not even when a program asks for it: for what is not to outlive its first run.
+    pub volatile: bool,
 }
 
-/// What the engine tells a monitor.
+/// What a client tells a monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// Send a signal to the container's init.
+    /// Send a signal to the container's init; on a connection that runs a program inside, to that program.
     Signal(i32),
+    /// Ask it to end with a signal, and kill it when that takes too long. It is not started again.
+    Stop {
+        /// The signal; the container's own when not given.
+        signal: Option<i32>,
+        /// Milliseconds from the signal to the end; the container's own when not given, `Some(u64::MAX)` for ever.
+        timeout: Option<u64>,
+    },
+    /// From now on get its output into the descriptors that come along (output, error); with a third one first, give
+    /// it input from there.
+    Attach {
+        /// Whether the first descriptor is one to read input from.
+        input: bool,
+    },
+    /// The client's terminal has this size now.
+    Resize {
+        /// Lines.
+        rows: u16,
+        /// Characters in a line.
+        columns: u16,
+    },
+    /// The client goes away, and the container shall live on.
+    Detach,
+    /// Run a program inside. Descriptors: a memory file with the OCI process, then the program's own three unless it
+    /// gets a terminal.
+    Exec {
+        /// Without the container's system call filter.
+        privileged: bool,
+    },
+    /// Freeze.
+    Pause,
+    /// Thaw.
+    Resume,
+    /// Read the container's record anew: its name, policy or limits have changed.
+    Reload,
 }
 
-/// What a monitor tells the engine; the last one is `Failed` or `Exited`.
+/// What a monitor tells a client. The last one is `Failed`, `Refused` or `Exited`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// Something the user should know.
     Warning(String),
-    /// The terminal's master side comes with this message.
+    /// The terminal's master side comes with this message (for a program run inside).
     Terminal,
+    /// The program runs.
+    Started {
+        /// On the host.
+        pid: i32,
+    },
     /// The program did not start.
     Failed(Failure),
+    /// What was asked has been done.
+    Done,
+    /// What was asked cannot be done.
+    Refused(Failure),
     /// The program ended: its exit code, or the signal that killed it.
     Exited {
         /// 0-255; 128+n for signal n.
         code: i32,
         /// The signal, if one killed it.
         signal: Option<i32>,
+        /// Whether the kernel killed a process of the container for lack of memory.
+        #[serde(default)]
+        oom: bool,
     },
 }
 
-/// What init tells its monitor before it becomes the program.
+/// What a process that is being born tells its parent before it becomes the program.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Note {
     /// Something the user should know.
     Warning(String),
+    /// The terminal's master side comes with this note.
+    Terminal,
+    /// The descriptor on which the filter's notifications arrive comes with this note.
+    Listener,
+    /// Its mounts are made: the parent runs the hooks that belong here, then says go once more. Only sent when the
+    /// specification has such hooks.
+    Mounted,
+    /// Everything is set up; it waits at its gate.
+    Ready,
     /// It cannot go on.
     Failed(Failure),
 }
 
 /// An error on its way between processes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     kind: Kind,
     message: String,
@@ -135,25 +207,4 @@ pub fn send(control: &OwnedFd, report: &Report, fd: Option<&OwnedFd>) -> std::io
     let bytes = serde_json::to_vec(report)?;
     let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
     sys::fd::send(control, &bytes, &fds)
-}
-
-/// Writes one note as a line.
-pub fn write_note(pipe: &OwnedFd, note: &Note) {
-    let Ok(mut line) = serde_json::to_vec(note) else { return };
-    line.push(b'\n');
-    let Ok(copy) = pipe.try_clone() else { return };
-    // The monitor may be gone; then init dies with it and nobody needs the note.
-    let _ = std::fs::File::from(copy).write_all(&line);
-}
-
-/// True while the monitor, the only reader of the notes, lives.
-pub fn reads_notes(pipe: &OwnedFd) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::empty())];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok() && !fds[0].revents().contains(PollFlags::ERR)
-}
-
-/// Waits for the monitor's go-ahead; false when the monitor is gone.
-pub fn wait_for_go(pipe: OwnedFd) -> bool {
-    let mut byte = [0];
-    matches!(std::fs::File::from(pipe).read(&mut byte), Ok(1))
 }

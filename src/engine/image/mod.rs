@@ -7,6 +7,7 @@
 pub mod config;
 mod fetch;
 mod give_back;
+pub mod instruction;
 mod load;
 mod manifest;
 mod pipe;
@@ -15,6 +16,7 @@ mod prune;
 mod pull;
 mod push;
 mod save;
+pub mod settings;
 
 use std::path::PathBuf;
 
@@ -133,6 +135,14 @@ impl Engine {
         let index = target.annotations().as_ref().and_then(|all| all.get(INDEX));
         let digest = index.and_then(|text| text.parse().ok()).unwrap_or(content.digest);
         Ok(Image { names, manifest: target.clone(), digest, id: manifest.config.digest, config, layers })
+    }
+
+    /// The image behind a manifest's descriptor, named or not.
+    ///
+    /// # Errors
+    /// `not_found` when content of it is gone; `integrity`, `os`.
+    pub(super) fn image_described(&self, manifest: &Descriptor) -> Result<Image> {
+        self.image_at(manifest, Vec::new())
     }
 
     /// Finds an image by name, by name and digest, by full id, or by the first four or more digits of its id.
@@ -254,6 +264,25 @@ impl Engine {
         self.store.sweep_content(self.config.limits.metadata_bytes).map(drop)
     }
 
+    /// Refuses to take an image from under its containers: with `force` it loses its names, and its content stays until
+    /// the last of them is gone.
+    fn check_unused(&self, id: &Digest, force: bool) -> Result<()> {
+        if force {
+            return Ok(());
+        }
+        let users: Vec<String> = self
+            .container_list()?
+            .into_iter()
+            .filter(|listed| listed.record.image_id.as_ref() == Some(id))
+            .map(|listed| listed.record.name)
+            .collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        let message = format!("image {} is used by container {}", id.short(), users.join(", "));
+        Err(Error::new(Kind::InUse, message).with_hint("remove its containers first, or use force=true"))
+    }
+
     pub(super) fn remove_names(&self, text: &str, force: bool) -> Result<Removed> {
         let missing = || Error::not_found(format!("no such image '{text}'"));
         let _names = self.store.lock_object(NAMES_LOCK, &self.cancel)?;
@@ -261,6 +290,10 @@ impl Engine {
         if let Some(name) = by_name
             && let Some(target) = self.store.get_ref(&name)?
         {
+            let last = self.store.list_refs()?.iter().filter(|other| other.target.digest() == target.digest()).count() == 1;
+            if last && let Ok(image) = self.image_at(&target, Vec::new()) {
+                self.check_unused(&image.id, force)?;
+            }
             self.store.remove_ref(&name)?;
             let left = self.store.list_refs()?.iter().any(|other| other.target.digest() == target.digest());
             let id = if left { None } else { self.image_at(&target, Vec::new()).ok().map(|image| image.id) };
@@ -274,6 +307,7 @@ impl Engine {
             return Err(Error::new(Kind::InUse, format!("image {} has {} names", image.id.short(), names.len()))
                 .with_hint(format!("remove {} one by one, or use force=true", list.join(", "))));
         }
+        self.check_unused(&image.id, force)?;
         for name in &names {
             self.store.remove_ref(name)?;
         }

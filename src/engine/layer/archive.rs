@@ -30,10 +30,15 @@ const EXTENSION_BYTES: u64 = 1 << 20;
 /// Extension headers before one entry. Writers use at most three.
 const EXTENSION_RUN: u32 = 64;
 
+/// What messages call a layer's stream.
+pub(super) const LAYER: &str = "layer";
+
 /// A tar stream being read.
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     reader: BufReader<R>,
     limits: Limits,
+    /// What messages call the stream.
+    noun: &'static str,
     /// Bytes taken from the stream.
     passed: u64,
     entries: u64,
@@ -44,10 +49,12 @@ pub(super) struct Archive<R> {
 }
 
 impl<R: Read> Archive<R> {
-    pub fn new(reader: R, limits: Limits) -> Archive<R> {
+    /// Reads a stream that messages call `noun`.
+    pub fn new(reader: R, limits: Limits, noun: &'static str) -> Archive<R> {
         Archive {
             reader: BufReader::with_capacity(BUFFER, reader),
             limits,
+            noun,
             passed: 0,
             entries: 0,
             data: 0,
@@ -63,7 +70,7 @@ impl<R: Read> Archive<R> {
             self.skip()?;
             let Some(block) = self.header()? else { return Ok(None) };
             let header = Header::from_byte_slice(&block);
-            let size = size_of(header)?;
+            let size = size_of(header, self.noun)?;
             match header.entry_type().as_byte() {
                 b'x' => {
                     let block = self.extension(size)?;
@@ -71,23 +78,23 @@ impl<R: Read> Archive<R> {
                     let long = (extensions.long_path.take(), extensions.long_link.take());
                     extensions = Extensions::default();
                     (extensions.long_path, extensions.long_link) = long;
-                    extensions.read(&block)?;
+                    extensions.read(&block, self.noun)?;
                 }
-                b'g' => check_global(&self.extension(size)?)?,
+                b'g' => check_global(&self.extension(size)?, self.noun)?,
                 b'L' => extensions.long_path = Some(until_nul(self.extension(size)?)),
                 b'K' => extensions.long_link = Some(until_nul(self.extension(size)?)),
                 _ => return self.entry(header, size, extensions).map(Some),
             }
         }
-        Err(Error::integrity(format!("layer has more than {EXTENSION_RUN} extension headers in a row")))
+        Err(Error::integrity(format!("{} has more than {EXTENSION_RUN} extension headers in a row", self.noun)))
     }
 
     fn entry(&mut self, header: &Header, size: u64, extensions: Extensions) -> Result<Entry> {
         self.entries += 1;
         if self.entries > self.limits.layer_entries {
-            return Err(Error::integrity(format!("layer has more than {} entries", self.limits.layer_entries)));
+            return Err(Error::integrity(format!("{} has more than {} entries", self.noun, self.limits.layer_entries)));
         }
-        let mut entry = merge(header, &extensions)?;
+        let mut entry = merge(header, &extensions, self.noun)?;
         self.current = shown(&entry.name);
         let stored = if is_file_type(header) { extensions.size.unwrap_or(size) } else { 0 };
         self.data = stored;
@@ -155,7 +162,7 @@ impl<R: Read> Archive<R> {
             match self.reader.fill_buf() {
                 Ok(_) => return Ok(self.reader.buffer()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(from_io(e, "read layer")),
+                Err(e) => return Err(from_io(e, format!("read {}", self.noun))),
             }
         }
     }
@@ -167,19 +174,24 @@ impl<R: Read> Archive<R> {
     }
 
     fn too_big(&self) -> Error {
-        Error::integrity(format!("layer unpacks to more than {} bytes", self.limits.layer_bytes))
-            .with_hint("if the image is to be trusted, pull it with a larger max_layer_bytes")
+        let (noun, most) = (self.noun, self.limits.layer_bytes);
+        let error = Error::integrity(format!("{noun} unpacks to more than {most} bytes"));
+        match noun {
+            LAYER => error.with_hint("if the image is to be trusted, pull it with a larger max_layer_bytes"),
+            _ => error,
+        }
     }
 
     fn cut_off(&self) -> Error {
+        let noun = self.noun;
         match self.current.as_str() {
-            "" => Error::integrity("layer archive is cut off in its first header"),
-            name => Error::integrity(format!("layer archive is cut off after the header of '{name}'")),
+            "" => Error::integrity(format!("{noun} archive is cut off in its first header")),
+            name => Error::integrity(format!("{noun} archive is cut off after the header of '{name}'")),
         }
     }
 
     fn in_entry(&self, error: Error) -> Error {
-        Error::new(error.kind(), format!("layer entry '{}' {}", self.current, error.message()))
+        Error::new(error.kind(), format!("{} entry '{}' {}", self.noun, self.current, error.message()))
     }
 
     fn skip(&mut self) -> Result<()> {
@@ -233,7 +245,7 @@ impl<R: Read> Archive<R> {
         if block.iter().all(|byte| *byte == 0) {
             return match self.block_or_end()? {
                 Some(second) if second.iter().any(|byte| *byte != 0) => {
-                    Err(Error::integrity("layer archive has an entry after a block of zeros"))
+                    Err(Error::integrity(format!("{} archive has an entry after a block of zeros", self.noun)))
                 }
                 _ => Ok(None),
             };
@@ -245,15 +257,16 @@ impl<R: Read> Archive<R> {
         let signed: i64 = (0..block.len()).filter(outside).map(|at| i64::from(block[at] as i8)).sum::<i64>() + 8 * 32;
         match number(&block[field.clone()]) {
             Some(sum) if sum == unsigned || sum == signed => Ok(Some(block)),
-            _ if self.current.is_empty() => Err(Error::integrity("layer is not a tar archive")),
-            _ => Err(Error::integrity(format!("layer archive has a damaged header after '{}'", self.current))),
+            _ if self.current.is_empty() => Err(Error::integrity(format!("{} is not a tar archive", self.noun))),
+            _ => Err(Error::integrity(format!("{} archive has a damaged header after '{}'", self.noun, self.current))),
         }
     }
 
     fn extension(&mut self, size: u64) -> Result<Vec<u8>> {
         if size > EXTENSION_BYTES {
             return Err(Error::integrity(format!(
-                "layer has an extension header of {size} bytes, more than {EXTENSION_BYTES}"
+                "{} has an extension header of {size} bytes, more than {EXTENSION_BYTES}",
+                self.noun
             )));
         }
         (self.data, self.padding) = (size, padding(size));
@@ -272,10 +285,10 @@ impl<R: Read> Archive<R> {
 
 /// Global records are read and dropped, like Docker and containerd do; one that would change where data starts or
 /// ends, or whose it is, would make readers disagree about the layer and is refused.
-fn check_global(block: &[u8]) -> Result<()> {
-    for (key, _) in pax::parse(block)? {
+fn check_global(block: &[u8], noun: &str) -> Result<()> {
+    for (key, _) in pax::parse(block, noun)? {
         if matches!(key, b"size" | b"path" | b"linkpath") || key.starts_with(b"GNU.sparse.") {
-            return Err(Error::integrity(format!("layer has '{}' in a global pax header", shown(key))));
+            return Err(Error::integrity(format!("{noun} has '{}' in a global pax header", shown(key))));
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::pax;
 use super::sparse::{Segment, SparseRecords};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(crate) enum EntryKind {
     File,
     HardLink,
     Symlink,
@@ -22,7 +22,7 @@ pub(super) enum EntryKind {
 
 /// One entry, all its headers merged.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: Vec<u8>,
     pub kind: EntryKind,
     pub link: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 /// A name as messages show it: without control characters, of bounded length.
-pub(super) fn shown(name: &[u8]) -> String {
+pub(crate) fn shown(name: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(name).chars().flat_map(char::escape_debug).take(200).collect();
     if text.chars().count() == 200 { text + "..." } else { text }
 }
@@ -62,9 +62,9 @@ pub(super) struct Extensions {
 
 impl Extensions {
     /// Takes in the records of a pax header.
-    pub fn read(&mut self, block: &[u8]) -> Result<()> {
-        for (key, value) in pax::parse(block)? {
-            let wrong = || Error::integrity(format!("layer has a malformed pax record '{}'", shown(key)));
+    pub fn read(&mut self, block: &[u8], noun: &str) -> Result<()> {
+        for (key, value) in pax::parse(block, noun)? {
+            let wrong = || Error::integrity(format!("{noun} has a malformed pax record '{}'", shown(key)));
             // An empty value takes back what a global header said.
             if value.is_empty() && !key.starts_with(b"SCHILY.xattr.") {
                 continue;
@@ -90,10 +90,12 @@ impl Extensions {
 }
 
 /// The entry's name and what it links to.
-fn names(header: &Header, extensions: &Extensions) -> Result<(Vec<u8>, Vec<u8>)> {
+fn names(header: &Header, extensions: &Extensions, noun: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     let name = match (&extensions.long_path, &extensions.path, extensions.sparse.name()) {
         (Some(name), _, _) => name.clone(),
-        (None, _, Some(name)) => without_nul(name).ok_or_else(|| Error::integrity("layer has a malformed name"))?,
+        (None, _, Some(name)) => {
+            without_nul(name).ok_or_else(|| Error::integrity(format!("{noun} has a malformed name")))?
+        }
         (None, Some(name), None) => name.clone(),
         (None, None, None) => header.path_bytes().into_owned(),
     };
@@ -105,11 +107,11 @@ fn names(header: &Header, extensions: &Extensions) -> Result<(Vec<u8>, Vec<u8>)>
 }
 
 /// Header and extension headers as one; the sizes are filled in by the caller.
-pub(super) fn merge(header: &Header, extensions: &Extensions) -> Result<Entry> {
-    let (name, link) = names(header, extensions)?;
+pub(super) fn merge(header: &Header, extensions: &Extensions, noun: &str) -> Result<Entry> {
+    let (name, link) = names(header, extensions, noun)?;
     let old = header.as_old();
     let field = |what: &str, bytes: &[u8]| {
-        number(bytes).ok_or_else(|| Error::integrity(format!("layer entry '{}' has a malformed {what}", shown(&name))))
+        number(bytes).ok_or_else(|| Error::integrity(format!("{noun} entry '{}' has a malformed {what}", shown(&name))))
     };
     let id = |what: &str, pax: Option<u64>, bytes: &[u8]| {
         let value = match pax {
@@ -118,15 +120,15 @@ pub(super) fn merge(header: &Header, extensions: &Extensions) -> Result<Entry> {
         };
         // The highest number means "leave it as it is" to chown(2).
         u32::try_from(value).ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
-            Error::integrity(format!("layer entry '{}' has {what} {value}, which is out of range", shown(&name)))
+            Error::integrity(format!("{noun} entry '{}' has {what} {value}, which is out of range", shown(&name)))
         })
     };
     let device = |bytes: Option<&[u8; 8]>| {
         let value = bytes.map_or(Ok(0), |bytes| field("device number", bytes))?;
         u32::try_from(value)
-            .map_err(|_| Error::integrity(format!("layer entry '{}' has device number {value}", shown(&name))))
+            .map_err(|_| Error::integrity(format!("{noun} entry '{}' has device number {value}", shown(&name))))
     };
-    let kind = kind_of(header, &name)?;
+    let kind = kind_of(header, &name, noun)?;
     Ok(Entry {
         kind,
         link,
@@ -157,7 +159,7 @@ pub(super) fn is_file_type(header: &Header) -> bool {
     matches!(header.entry_type().as_byte(), 0 | b'0' | b'7' | b'S')
 }
 
-fn kind_of(header: &Header, name: &[u8]) -> Result<EntryKind> {
+fn kind_of(header: &Header, name: &[u8], noun: &str) -> Result<EntryKind> {
     Ok(match header.entry_type().as_byte() {
         // Before POSIX a folder was a file whose name ends so.
         0 | b'0' if name.ends_with(b"/") => EntryKind::Dir,
@@ -170,14 +172,14 @@ fn kind_of(header: &Header, name: &[u8]) -> Result<EntryKind> {
         b'6' => EntryKind::Fifo,
         other => {
             let (name, other) = (shown(name), other.escape_ascii());
-            return Err(Error::integrity(format!("layer entry '{name}' has the unknown type '{other}'")));
+            return Err(Error::integrity(format!("{noun} entry '{name}' has the unknown type '{other}'")));
         }
     })
 }
 
-pub(super) fn size_of(header: &Header) -> Result<u64> {
+pub(super) fn size_of(header: &Header, noun: &str) -> Result<u64> {
     content_size(number(&header.as_old().size).and_then(|size| u64::try_from(size).ok()))
-        .ok_or_else(|| Error::integrity(format!("layer entry '{}' has a malformed size", shown(&header.path_bytes()))))
+        .ok_or_else(|| Error::integrity(format!("{noun} entry '{}' has a malformed size", shown(&header.path_bytes()))))
 }
 
 /// A size that can be added to without overflow.

@@ -9,14 +9,17 @@
 //! The tree is written by [`unpack::unpack`] and read by [`diff::pack`]. A layer that is in place never
 //! changes. Source: OCI image specification 1.1, layer.md; the kernel's filesystems/overlayfs.rst.
 
-mod archive;
+pub(super) mod archive;
 mod compress;
 pub mod diff;
-mod entry;
+pub(super) mod dress;
+pub(super) mod entry;
+pub(super) mod inspect;
 mod pax;
-mod sparse;
-mod tree;
+pub(super) mod sparse;
+pub(super) mod tree;
 pub mod unpack;
+pub(super) mod writer;
 
 use std::fs;
 use std::io::{self, BufReader, Read};

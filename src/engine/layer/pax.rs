@@ -5,8 +5,9 @@
 
 use super::super::error::{Error, Result};
 
-/// Splits a block of records. The length decides where a record ends, and must agree with its newline.
-pub(super) fn parse(mut block: &[u8]) -> Result<Vec<(&[u8], &[u8])>> {
+/// Splits a block of records of a stream that messages call `noun`. The length decides where a record ends, and must agree with its newline.
+pub(super) fn parse<'a>(mut block: &'a [u8], noun: &str) -> Result<Vec<(&'a [u8], &'a [u8])>> {
+    let malformed = || Error::integrity(format!("{noun} has a malformed pax header"));
     let mut records = Vec::new();
     while !block.is_empty() {
         let (record, rest) = split(block).ok_or_else(malformed)?;
@@ -78,10 +79,6 @@ pub(super) fn push(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     block.push(b'\n');
 }
 
-fn malformed() -> Error {
-    Error::integrity("layer has a malformed pax header")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +90,7 @@ mod tests {
             let mut block = Vec::new();
             push(&mut block, b"path", &value);
             push(&mut block, b"a", b"b=c");
-            assert_eq!(parse(&block).unwrap(), [(&b"path"[..], &value[..]), (b"a", b"b=c")], "{length}");
+            assert_eq!(parse(&block, "x").unwrap(), [(&b"path"[..], &value[..]), (b"a", b"b=c")], "{length}");
         }
     }
 
@@ -113,7 +110,7 @@ mod tests {
             b"0 a=b\n",
             b"2 ",
         ] {
-            assert!(parse(bad).is_err(), "{}", bad.escape_ascii());
+            assert!(parse(bad, "x").is_err(), "{}", bad.escape_ascii());
         }
     }
 

@@ -8,35 +8,27 @@
 //! Few folders are open at a time. One that was changed gets its time back when it is closed, so that memory does not
 //! grow with the number of folders.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, XattrFlags};
 use rustix::io::Errno;
 
 use super::super::error::{Error, OsContext, Result};
 use super::super::inroot::resolve_links;
-use super::{keeps_xattr, overlay_xattr_prefix};
+use super::dress::{Meta, dress_open, times, timespec};
+use super::overlay_xattr_prefix;
 
 /// Folders a path may go through. Removing a tree opens one descriptor a level, and processes commonly may have 1,024.
-pub(super) const MAX_DEPTH: usize = 256;
+pub(crate) const MAX_DEPTH: usize = 256;
 /// Bytes of a path: the kernel's PATH_MAX.
 const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
+/// What [`components`] says of a name that climbs.
+pub(crate) const CLIMBS: &str = "climbs out of the root file system";
 const TOO_DEEP: &str = "lies more than 256 folders deep";
 const OPEN_FOLDERS: usize = 16;
-
-/// Owner, permissions and attributes of an entry.
-pub(super) struct Meta<'a> {
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub mtime: (i64, u32),
-    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
-}
 
 struct Open {
     path: Vec<u8>,
@@ -47,21 +39,25 @@ struct Open {
 }
 
 /// A folder being filled.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     root: OwnedFd,
+    // A layer's folders keep their times whatever is put into them. Elsewhere the kernel's rule holds.
+    keep_times: bool,
+    // Whether links on the way are followed, inside the root.
+    follow: bool,
     open: Vec<Open>,
     clock: u64,
 }
 
 /// A place for an entry: an open folder and a name in it. `path` is the real path, for bookkeeping only.
-pub(super) struct Place {
+pub(crate) struct Place {
     pub folder: Rc<OwnedFd>,
     pub name: Vec<u8>,
     pub path: Vec<u8>,
 }
 
 /// What a name means: its components, without empty ones, `.` and `..`. Says how a refused name offends.
-pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'static str> {
+pub(crate) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'static str> {
     if name.len() > MAX_PATH {
         return Err("has a path longer than 4096 bytes");
     }
@@ -70,7 +66,7 @@ pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'stati
         match part {
             b"" | b"." => {}
             b".." => {
-                parts.pop().ok_or("climbs out of the root file system")?;
+                parts.pop().ok_or(CLIMBS)?;
             }
             _ if part.len() > MAX_NAME => return Err("has a name longer than 255 bytes"),
             _ => parts.push(part),
@@ -79,7 +75,7 @@ pub(super) fn components(name: &[u8]) -> std::result::Result<Vec<&[u8]>, &'stati
     if parts.len() > MAX_DEPTH { Err(TOO_DEEP) } else { Ok(parts) }
 }
 
-pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
     path.extend_from_slice(folder);
     if !folder.is_empty() {
@@ -89,19 +85,11 @@ pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn timespec((seconds, nanos): (i64, u32)) -> Timespec {
-    Timespec { tv_sec: seconds, tv_nsec: i64::from(nanos) as _ }
-}
-
-fn times(mtime: Timespec) -> Timestamps {
-    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
-}
-
-pub(super) fn is_whiteout(stat: &Stat) -> bool {
+pub(crate) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
-pub(super) fn is_folder(stat: &Stat) -> bool {
+pub(crate) fn is_folder(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
@@ -109,7 +97,13 @@ impl Tree {
     pub fn open(root: &Path) -> Result<Tree> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, root, flags, Mode::empty()).os(|| format!("open {}", root.display()))?;
-        Ok(Tree { root, open: Vec::new(), clock: 0 })
+        Ok(Tree { root, keep_times: true, follow: true, open: Vec::new(), clock: 0 })
+    }
+
+    /// A tree that others may be changing, below a descriptor. A folder's time is what was last asked for, or what the
+    /// kernel makes of it. Without `follow` a link on the way is an error.
+    pub fn at(root: OwnedFd, follow: bool) -> Tree {
+        Tree { root, keep_times: false, follow, open: Vec::new(), clock: 0 }
     }
 
     /// The folder at a real path, and its place in the list of open ones.
@@ -160,7 +154,7 @@ impl Tree {
         let path = parts.join(&b'/');
         match self.folder(&path) {
             Ok(_) => Ok(path),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) if self.follow => {
                 let path = self.resolve(parts)?;
                 self.make(&path, mtime)?;
                 Ok(path)
@@ -175,7 +169,7 @@ impl Tree {
         let (name, parents) = parts.split_last().ok_or_else(|| Error::integrity("names the root itself"))?;
         let path = self.enter_folder(parents, mtime)?;
         let at = self.folder(&path).os(|| "open its folder")?;
-        self.open[at].changed = true;
+        self.open[at].changed = self.keep_times;
         let folder = self.open[at].fd.clone();
         Ok(Place { folder, name: name.to_vec(), path: join(&path, name) })
     }
@@ -219,7 +213,7 @@ impl Tree {
                 Ok(_) => {}
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                     let parent = self.folder(&done).os(|| "open its folder")?;
-                    self.open[parent].changed = true;
+                    self.open[parent].changed = self.keep_times;
                     let folder = self.open[parent].fd.clone();
                     let place = Place { folder, name: part.to_vec(), path: next.clone() };
                     let opaque = match stat(&place)? {
@@ -252,8 +246,20 @@ impl Tree {
     pub fn dress_folder(&mut self, path: &[u8], meta: &Meta) -> Result<()> {
         let at = self.folder(path).os(|| "open folder")?;
         let open = &mut self.open[at];
-        (open.mtime, open.changed) = (timespec(meta.mtime), true);
+        (open.mtime, open.changed) = (timespec(meta.mtime), self.keep_times);
         dress_open(&open.fd, meta)
+    }
+
+    /// The folder at a real path.
+    pub fn descriptor(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>> {
+        let at = self.folder(path).os(|| "open folder")?;
+        Ok(self.open[at].fd.clone())
+    }
+
+    /// Gives a folder its time now: to be called when all is in it.
+    pub fn set_time(&mut self, path: &[u8], mtime: (i64, u32)) -> Result<()> {
+        let at = self.folder(path).os(|| "open folder")?;
+        rustix::fs::futimens(&self.open[at].fd, &times(timespec(mtime))).os(|| "set the time of a folder")
     }
 
     /// Makes a folder hide what lower layers have in its place.
@@ -275,18 +281,23 @@ impl Tree {
         }
     }
 
+    /// Removes what is at a place, a folder with all that is in it.
+    pub fn clear(&mut self, place: &Place) -> Result<()> {
+        match stat(place)? {
+            Some(found) if is_folder(&found) => {
+                self.forget(&place.path);
+                remove_tree(&place.folder, &place.name).os(|| "remove what it replaces")
+            }
+            Some(_) => unlink(place),
+            None => Ok(()),
+        }
+    }
+
     /// Makes something that is not a folder with `make`, removing what is in its place.
     pub fn put<T>(&mut self, place: &Place, mut make: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
         match make() {
             Err(Errno::EXIST) => {
-                match stat(place)? {
-                    Some(found) if is_folder(&found) => {
-                        self.forget(&place.path);
-                        remove_tree(&place.folder, &place.name).os(|| "remove what it replaces")?;
-                    }
-                    Some(_) => unlink(place)?,
-                    None => {}
-                }
+                self.clear(place)?;
                 make().os(|| "create")
             }
             other => other.os(|| "create"),
@@ -295,7 +306,7 @@ impl Tree {
 }
 
 /// What is at a place; a last link is not followed.
-pub(super) fn stat(place: &Place) -> Result<Option<Stat>> {
+pub(crate) fn stat(place: &Place) -> Result<Option<Stat>> {
     match rustix::fs::statat(&*place.folder, &place.name[..], AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -322,52 +333,6 @@ fn remove_tree(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
         }
     }
     rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
-}
-
-/// Owner, then mode (chown(2) clears setuid), then attributes (chown(2) clears capabilities).
-fn dress_open(fd: &OwnedFd, meta: &Meta) -> Result<()> {
-    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-    rustix::fs::fchown(fd, Some(uid), Some(gid)).os(|| "set owner")?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(meta.mode)).os(|| "set mode")?;
-    set_xattrs(meta, |name, value| rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()))
-}
-
-/// Owner, mode, attributes and time of a file that was just written.
-pub(super) fn dress_file(fd: &OwnedFd, meta: &Meta) -> Result<()> {
-    dress_open(fd, meta)?;
-    rustix::fs::futimens(fd, &times(timespec(meta.mtime))).os(|| "set time")
-}
-
-/// The same for what cannot be opened: links, devices, pipes.
-pub(super) fn dress_node(place: &Place, meta: &Meta, is_link: bool) -> Result<()> {
-    let (folder, name) = (&*place.folder, &place.name[..]);
-    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-    rustix::fs::chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).os(|| "set owner")?;
-    if !is_link {
-        // Before kernel 6.6 there is no chmod that does not follow; this name was just made, and is no link.
-        rustix::fs::chmodat(folder, name, Mode::from_raw_mode(meta.mode), AtFlags::empty()).os(|| "set mode")?;
-    }
-    if !meta.xattrs.is_empty() {
-        // Before kernel 6.13 attributes cannot be set relative to a descriptor; its entry below /proc stands for it.
-        let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
-        path.extend_from_slice(name);
-        set_xattrs(meta, |name, value| rustix::fs::lsetxattr(&path[..], name, value, XattrFlags::empty()))?;
-    }
-    let times = times(timespec(meta.mtime));
-    rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).os(|| "set time")
-}
-
-fn set_xattrs(meta: &Meta, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>) -> Result<()> {
-    for (name, value) in meta.xattrs.iter().filter(|(name, _)| keeps_xattr(name)) {
-        match set(name, value) {
-            Ok(()) => {}
-            // Attributes a file system or namespace has no place for are lost, as with every other unpacker; not so a
-            // capability, without which the program in the file would not work.
-            Err(Errno::OPNOTSUPP | Errno::PERM) if name != b"security.capability" => {}
-            Err(e) => return Err(e).os(|| format!("set the attribute {}", super::entry::shown(name))),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

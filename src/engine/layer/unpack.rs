@@ -22,9 +22,10 @@ use rustix::io::Errno;
 use super::super::Limits;
 use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::archive::Archive;
+use super::archive::{Archive, LAYER};
+use super::dress::{Meta, dress_file, dress_node};
 use super::entry::{Entry, EntryKind, shown};
-use super::tree::{self, Meta, Place, Tree};
+use super::tree::{self, Place, Tree};
 
 /// How to unpack.
 pub struct UnpackOptions<'a> {
@@ -50,7 +51,7 @@ pub struct Unpacked {
 /// `integrity` for an archive that is damaged, passes a limit or leads out of the root; `permission` for a device
 /// that this process may not make; `interrupted`; `os`. What was unpacked so far remains.
 pub fn unpack(tar: impl Read, root: &Path, options: &UnpackOptions) -> Result<Unpacked> {
-    let mut archive = Archive::new(tar, options.limits);
+    let mut archive = Archive::new(tar, options.limits, LAYER);
     let mut tree = Tree::open(root)?;
     let mut done = Unpacked { entries: 0, bytes: 0 };
     while let Some(entry) = archive.next()? {
@@ -114,7 +115,7 @@ fn apply<R: Read>(tree: &mut Tree, archive: &mut Archive<R>, entry: &Entry, canc
             let mode = Mode::from_raw_mode(0o600);
             let fd = tree.put(&place, || rustix::fs::openat(&*place.folder, &place.name[..], flags, mode))?;
             write(archive, entry, &fd, cancel)?;
-            tree::dress_file(&fd, &meta)
+            dress_file(&fd, &meta)
         }
         EntryKind::Symlink => {
             if entry.link.is_empty() {
@@ -122,18 +123,19 @@ fn apply<R: Read>(tree: &mut Tree, archive: &mut Archive<R>, entry: &Entry, canc
             }
             let place = tree.enter(&parts, entry.mtime)?;
             tree.put(&place, || rustix::fs::symlinkat(&entry.link[..], &*place.folder, &place.name[..]))?;
-            tree::dress_node(&place, &meta, true)
+            dress_node(&place, &meta, true)
         }
         EntryKind::HardLink => hard_link(tree, &parts, entry),
         EntryKind::Char | EntryKind::Block | EntryKind::Fifo => {
             let place = tree.enter(&parts, entry.mtime)?;
-            node(tree, &place, entry)?;
-            tree::dress_node(&place, &meta, false)
+            node(tree, &place, node_type(entry.kind), entry.device)?;
+            dress_node(&place, &meta, false)
         }
     }
 }
 
-fn write<R: Read>(archive: &mut Archive<R>, entry: &Entry, fd: &OwnedFd, cancel: &Cancel) -> Result<()> {
+/// Writes an entry's data into its file.
+pub(crate) fn write<R: Read>(archive: &mut Archive<R>, entry: &Entry, fd: &OwnedFd, cancel: &Cancel) -> Result<()> {
     let place = |archive: &mut Archive<R>, offset: Option<u64>, length: u64| -> Result<()> {
         let mut done = 0u64;
         while done < length {
@@ -194,14 +196,9 @@ fn hard_link(tree: &mut Tree, parts: &[&[u8]], entry: &Entry) -> Result<()> {
     }
 }
 
-fn node(tree: &mut Tree, place: &Place, entry: &Entry) -> Result<()> {
-    let kind = match entry.kind {
-        EntryKind::Char => FileType::CharacterDevice,
-        EntryKind::Block => FileType::BlockDevice,
-        _ => FileType::Fifo,
-    };
-    let (major, minor) = entry.device;
-    if (entry.kind, entry.device) == (EntryKind::Char, (0, 0)) {
+/// Makes a device or pipe, bare.
+pub(crate) fn node(tree: &mut Tree, place: &Place, kind: FileType, (major, minor): (u32, u32)) -> Result<()> {
+    if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
         return Err(Error::integrity("is a character device 0:0, which overlayfs takes for a removed name"));
     }
     // Linux has 12 bits for the one and 20 for the other.
@@ -217,6 +214,15 @@ fn node(tree: &mut Tree, place: &Place, entry: &Entry) -> Result<()> {
         }
         _ => e,
     })
+}
+
+/// The file type of an entry that is a device or pipe.
+pub(crate) fn node_type(kind: EntryKind) -> FileType {
+    match kind {
+        EntryKind::Char => FileType::CharacterDevice,
+        EntryKind::Block => FileType::BlockDevice,
+        _ => FileType::Fifo,
+    }
 }
 
 fn whiteout(tree: &mut Tree, parents: &[&[u8]], removed: &[u8], entry: &Entry) -> Result<()> {

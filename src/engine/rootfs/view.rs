@@ -6,7 +6,7 @@
 //!
 //! Source: Documentation/filesystems/overlayfs.rst, "Upper and Lower" and "whiteouts and opaque directories".
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -31,6 +31,33 @@ pub struct Found {
     pub meta: Metadata,
     // Of a folder: every layer's part of it, topmost first.
     parts: Vec<PathBuf>,
+}
+
+impl Found {
+    /// What a folder has under a name; links are not followed.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn child(&self, name: &OsStr) -> Result<Option<Found>> {
+        look_up(self, name)
+    }
+
+    /// The names in a folder, sorted.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn names(&self) -> Result<Vec<OsString>> {
+        let mut names = BTreeSet::new();
+        for part in &self.parts {
+            for entry in fs::read_dir(part).os(|| format!("list {}", part.display()))? {
+                let name = entry.os(|| format!("list {}", part.display()))?.file_name();
+                if !names.contains(&name) && look_up(self, &name)?.is_some() {
+                    names.insert(name);
+                }
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
 }
 
 impl<'a> View<'a> {
@@ -64,7 +91,11 @@ impl<'a> View<'a> {
         self.walk(path, true)
     }
 
-    fn root(&self) -> Result<Found> {
+    /// The root folder.
+    ///
+    /// # Errors
+    /// `not_found` when there is no layer, `os`.
+    pub fn root(&self) -> Result<Found> {
         let mut parts = Vec::new();
         for lower in self.lowers.iter().rev() {
             parts.push(lower.clone());

@@ -56,6 +56,18 @@ struct Step {
     layer: Option<String>,
 }
 
+/// The part of a container's record that leads on.
+#[derive(Deserialize)]
+struct Container {
+    manifest: Option<Pointer>,
+    rootfs: Lowers,
+}
+
+#[derive(Deserialize)]
+struct Lowers {
+    lowers: Vec<std::path::PathBuf>,
+}
+
 #[derive(Default)]
 struct Marks {
     blobs: HashSet<String>,
@@ -85,6 +97,9 @@ impl Store {
         for named in self.list_refs()? {
             self.mark_manifest(&named.target.digest().to_string().parse()?, limit, &mut marks);
         }
+        for folder in list(&self.join("containers"))? {
+            self.mark_container(&folder, limit, &mut marks)?;
+        }
         for entry in list(&self.join("cache/steps"))? {
             let record = fs::read(&entry).ok().and_then(|text| serde_json::from_slice::<Step>(&text).ok());
             marks.layers.extend(record.and_then(|record| record.layer));
@@ -98,6 +113,23 @@ impl Store {
             .collect();
         marks.layers.extend(targets);
         Ok(marks)
+    }
+
+    /// Marks what a container stands on. One that cannot be read might stand on anything: nothing is swept then.
+    fn mark_container(&self, folder: &Path, limit: u64, marks: &mut Marks) -> Result<()> {
+        let path = folder.join("container.json");
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.os(|| format!("read {}", path.display()))?,
+        };
+        let container: Container = serde_json::from_slice(&text)
+            .map_err(|e| super::super::error::Error::integrity(format!("{}: {e}", path.display())))?;
+        if let Some(manifest) = &container.manifest {
+            self.mark_manifest(&manifest.digest, limit, marks);
+        }
+        let layers = container.rootfs.lowers.iter().filter_map(|fs| fs.parent()?.file_name());
+        marks.layers.extend(layers.map(|name| name.to_string_lossy().into_owned()));
+        Ok(())
     }
 
     /// Marks what a manifest or index leads to. What is missing or damaged leads nowhere; the name itself stays.

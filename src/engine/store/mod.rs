@@ -7,7 +7,10 @@
 //!   blobs/sha256/HEX    content (OCI image layout)
 //!   refs/REGISTRY/REPOSITORY/:TAG     one file a name -> descriptor of a manifest or index
 //!   layers/ID/fs        an unpacked layer, ready as an overlay lower; layers/ID/layer.json describes it
-//!   containers/ID/      one folder a container, locked by its monitor while it lives
+//!   containers/ID/      one folder a container
+//!   names/NAME          the id of the container that has the name
+//!   run/ID              one file a container that is being started or runs, locked by whoever does
+//!   volumes/NAME/       data folders of containers
 //!   cache/steps/KEY     one file a cached build step
 //!   locks/NAME          one file an object someone is making right now
 //!   tmp/NAME/           work areas, each locked by its owner: everything is born here
@@ -20,6 +23,7 @@
 pub mod blobs;
 pub mod gc;
 pub mod refs;
+pub mod running;
 pub mod temporary;
 
 use std::fs::{self, File};
@@ -35,7 +39,12 @@ use super::cancel::Cancel;
 use super::error::{Error, Kind, OsContext, Result};
 use temporary::TemporaryFile;
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The folders of this layout.
+const FOLDERS: [&str; 11] = [
+    "blobs/sha256", "refs", "layers", "containers", "names", "run", "volumes", "cache/steps", "cache/packed", "locks", "tmp",
+];
 
 /// An open state folder.
 #[derive(Debug)]
@@ -82,6 +91,16 @@ impl Workspace {
         self.path.join(name)
     }
 
+    /// Gives the folder its lasting place, whole; from then on it belongs to nobody.
+    ///
+    /// # Errors
+    /// `os`; the folder is then removed.
+    pub fn publish(mut self, target: &Path) -> Result<()> {
+        fs::rename(&self.path, target).os(|| format!("keep {}", target.display()))?;
+        self.path = PathBuf::new();
+        Ok(())
+    }
+
     /// The descriptor that carries the lock, to be handed to a monitor.
     pub fn lock_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.lock.as_fd()
@@ -91,7 +110,9 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         // What cannot be removed now is swept by the next process: its lock is free then.
-        let _ = remove_tree(&self.path);
+        if !self.path.as_os_str().is_empty() {
+            let _ = remove_tree(&self.path);
+        }
     }
 }
 
@@ -121,9 +142,16 @@ impl Store {
         Ok(store)
     }
 
+    /// The folder as it is, for a process that was given its place by one that has opened it: nothing is swept.
+    pub fn attach(root: &Path) -> Store {
+        Store { root: root.into(), scratch: Mutex::new(None) }
+    }
+
     fn check_format(&self, text: &str) -> Result<()> {
         match text.trim().parse::<u32>() {
             Ok(FORMAT) => Ok(()),
+            // The first layout lacked the folders of lasting containers.
+            Ok(1) => self.create(),
             Ok(newer) => Err(Error::new(
                 Kind::Unsupported,
                 format!("state folder {} has format {newer}, this moonshell reads {FORMAT}", self.root.display()),
@@ -136,7 +164,7 @@ impl Store {
     fn create(&self) -> Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for dir in ["blobs/sha256", "refs", "layers", "containers", "cache/steps", "cache/packed", "locks", "tmp"] {
+        for dir in FOLDERS {
             let path = self.root.join(dir);
             builder.create(&path).os(|| format!("create {}", path.display()))?;
         }
@@ -244,32 +272,39 @@ impl Store {
         self.workspace_in(&self.root.join("tmp"))
     }
 
-    /// Makes a locked folder with a fresh 64-digit id below `containers/`; removed when dropped.
+    /// Makes a work area with this name, which nobody else uses: a container's, by its fresh id.
     ///
     /// # Errors
     /// `os`.
-    pub fn container_workspace(&self) -> Result<Workspace> {
-        self.workspace_in(&self.root.join("containers"))
-    }
-
-    fn workspace_in(&self, parent: &Path) -> Result<Workspace> {
+    pub fn workspace_for(&self, id: &str) -> Result<Workspace> {
         loop {
-            let path = parent.join(random_id()?);
-            fs::DirBuilder::new().mode(0o700).create(&path).os(|| format!("create {}", path.display()))?;
-            // A sweeper may take the folder between its creation and our lock.
-            let lock = match File::open(&path) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                other => other.os(|| format!("open {}", path.display()))?,
-            };
-            flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", path.display()))?;
-            if same_file(&lock, &path)? {
-                return Ok(Workspace { path, lock });
+            if let Some(workspace) = self.workspace_at(self.root.join("tmp").join(id))? {
+                return Ok(workspace);
             }
         }
     }
 
+    fn workspace_in(&self, parent: &Path) -> Result<Workspace> {
+        loop {
+            if let Some(workspace) = self.workspace_at(parent.join(random_id()?))? {
+                return Ok(workspace);
+            }
+        }
+    }
+
+    /// Makes and locks one; `None` when a sweeper took the folder between its creation and our lock.
+    fn workspace_at(&self, path: PathBuf) -> Result<Option<Workspace>> {
+        fs::DirBuilder::new().mode(0o700).create(&path).os(|| format!("create {}", path.display()))?;
+        let lock = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.os(|| format!("open {}", path.display()))?,
+        };
+        flock(&lock, FlockOperation::LockExclusive).os(|| format!("lock {}", path.display()))?;
+        Ok(same_file(&lock, &path)?.then_some(Workspace { path, lock }))
+    }
+
     fn sweep(&self, dead: &dyn Fn(&str) -> Result<()>) -> Result<()> {
-        for folder in ["tmp", "containers", "locks"] {
+        for folder in ["tmp", "locks"] {
             let folder = self.root.join(folder);
             for entry in fs::read_dir(&folder).os(|| format!("list {}", folder.display()))? {
                 let path = entry.os(|| format!("list {}", folder.display()))?.path();
@@ -321,7 +356,6 @@ fn same_file(file: &File, path: &Path) -> Result<bool> {
 /// Waits for a lock without giving up the cancel token: where it is not free at once, a thread waits in `flock`
 /// and this one in `poll`.
 fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
     let at_once = match operation {
         FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
         _ => FlockOperation::NonBlockingLockExclusive,
@@ -334,9 +368,16 @@ fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<
     // The duplicate shares the open file description, so the lock it takes is ours; if we are cancelled first, the
     // thread's duplicate is the last one and gives the lock back the moment it gets it.
     let copy = file.try_clone().os(|| "duplicate a lock's descriptor")?;
+    wait_in_thread(cancel, move || flock(&copy, operation).map_err(io::Error::from), "lock")
+}
+
+/// Waits for something that only blocks, in a thread, without giving up the cancel token. When it is cancelled the
+/// thread is left to end by itself.
+fn wait_in_thread(cancel: &Cancel, wait: impl FnOnce() -> io::Result<()> + Send + 'static, what: &str) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
     let (done_read, done_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).os(|| "pipe")?;
     let waiter = std::thread::spawn(move || {
-        let result = flock(&copy, operation);
+        let result = wait();
         drop(done_write);
         result
     });
@@ -353,7 +394,7 @@ fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<
         }
     }
     match waiter.join() {
-        Ok(result) => result.os(|| "lock"),
+        Ok(result) => result.os(|| what),
         Err(_) => Err(Error::new(Kind::Internal, "the thread that waited for a lock panicked")),
     }
 }

@@ -83,6 +83,44 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Closes every descriptor from `first` up but those of `keep`: close_range(2), since Linux 5.9.
+///
+/// For a new child that never returns: whatever of its parent's still owns a closed descriptor is not used again.
+///
+/// # Errors
+/// The kernel's.
+pub fn close_all_but(first: RawFd, keep: &mut Vec<RawFd>) -> io::Result<()> {
+    keep.sort_unstable();
+    let mut from = first;
+    for fd in keep.iter().copied().filter(|fd| *fd >= first) {
+        if fd > from {
+            close_range(from, fd - 1)?;
+        }
+        from = fd + 1;
+    }
+    close_range(from, RawFd::MAX)
+}
+
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    // SAFETY: the caller's contract says that nothing uses these descriptors any more.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, last as libc::c_uint, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves the descriptors `first..first + count` open for the program that is executed next.
+///
+/// # Errors
+/// EBADF when one is not open.
+pub fn keep_on_exec(first: RawFd, count: u32) -> io::Result<()> {
+    for fd in first..first + count as RawFd {
+        // SAFETY: only the flag of a descriptor changes; one that is not open is an error.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Takes over the descriptor the process was started with as standard input.
 ///
 /// Call once, at the start of a process that knows what its parent put there.

@@ -4,9 +4,13 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod fd;
 pub mod interface;
+pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod resolver;
+pub mod schedule;
 pub mod seccomp;
+pub mod signal;

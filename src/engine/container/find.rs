@@ -1,0 +1,164 @@
+//! Finding containers: by name, id or the beginning of an id; all of them, or those that pass filters. And finding out
+//! what became of those whose monitor is gone.
+
+use std::fs;
+
+use super::super::Engine;
+use super::super::error::{Error, Kind, OsContext, Result};
+use super::events::{self, Event};
+use super::record::{self, Record, State, Status, Time};
+use super::{cgroups, names, removal};
+
+/// A container and what it is doing.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// What was asked for.
+    pub record: Record,
+    /// What became of it.
+    pub state: State,
+}
+
+impl Engine {
+    /// Finds a container by name, id, or the beginning of its id.
+    ///
+    /// # Errors
+    /// `not_found`; `invalid_argument` when several ids begin so; `integrity`, `os`.
+    pub fn container(&self, text: &str) -> Result<Record> {
+        let missing = || Error::not_found(format!("no such container: {text}"));
+        self.container_find(text)?.ok_or_else(missing)
+    }
+
+    /// The same; `None` when there is none.
+    ///
+    /// # Errors
+    /// `invalid_argument` when several ids begin so; `integrity`, `os`.
+    pub fn container_find(&self, text: &str) -> Result<Option<Record>> {
+        let root = self.store().root();
+        // Only what can be a name is looked up as a file.
+        if names::check(text).is_ok()
+            && let Some(id) = names::owner(self.store(), text)?
+            && let Some(record) = record::read_record(&record::folder(root, &id))?
+        {
+            return Ok(Some(record));
+        }
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        if text.len() == 64 {
+            return record::read_record(&record::folder(root, text));
+        }
+        let found: Vec<String> = self.container_ids()?.into_iter().filter(|id| id.starts_with(text)).collect();
+        match &found[..] {
+            [] => Ok(None),
+            [id] => record::read_record(&record::folder(root, id)),
+            several => {
+                let message = format!("'{text}' is the beginning of {} container ids", several.len());
+                Err(Error::invalid(message).with_hint("give more digits of it"))
+            }
+        }
+    }
+
+    fn container_ids(&self) -> Result<Vec<String>> {
+        let folder = self.store().join("containers");
+        let entries = fs::read_dir(&folder).os(|| format!("list {}", folder.display()))?;
+        entries
+            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+            .collect::<std::io::Result<_>>()
+            .os(|| format!("list {}", folder.display()))
+    }
+
+    /// What a container is doing now.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_state(&self, id: &str) -> Result<State> {
+        let state = record::read_state(&record::folder(self.store().root(), id))?;
+        if (state.status.is_live() || state.status == Status::Restarting) && !self.store().is_running(id) {
+            self.settle_one(id)?;
+            return record::read_state(&record::folder(self.store().root(), id));
+        }
+        Ok(state)
+    }
+
+    /// All containers, newest first.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_list(&self) -> Result<Vec<Listed>> {
+        self.settle()?;
+        let ids = self.container_ids()?;
+        let root = self.store().root();
+        let read = |ids: &[String]| -> Result<Vec<Listed>> {
+            let mut list = Vec::with_capacity(ids.len());
+            for id in ids {
+                let folder = record::folder(root, id);
+                match record::read_record(&folder) {
+                    Ok(Some(record)) => list.push(Listed { record, state: record::read_state(&folder)? }),
+                    // One may be removed meanwhile.
+                    Ok(None) => {}
+                    Err(error) if error.kind() == Kind::Integrity => self.warn_once(error.message().to_string()),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(list)
+        };
+        // Reading many small files is all there is to do: two threads do it in half the time.
+        let (one, two) = ids.split_at(ids.len() / 2);
+        let mut list = if ids.len() < 64 {
+            read(&ids)?
+        } else {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| read(two));
+                let mut list = read(one)?;
+                let gone = |_| Error::new(Kind::Internal, "a thread that read containers panicked");
+                list.extend(other.join().map_err(gone)??);
+                Ok::<_, Error>(list)
+            })?
+        };
+        list.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+        Ok(list)
+    }
+
+    /// Finds out what became of containers whose monitor is gone, writes it down, and sweeps what they left.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn settle(&self) -> Result<()> {
+        for (id, held) in self.store().runs()? {
+            if !held {
+                self.settle_one(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_one(&self, id: &str) -> Result<()> {
+        // Somebody else may be at it, or start it anew.
+        let Some(lock) = self.store().try_run_lock(id)? else { return Ok(()) };
+        cgroups::sweep(&format!("/moonshell/{id}"))?;
+        let folder = record::folder(self.store().root(), id);
+        let Some(record) = record::read_record(&folder)? else { return Ok(()) };
+        let mut state = record::read_state(&folder)?;
+        if state.status.is_live() || state.status == Status::Restarting {
+            let same_boot = state.boot == record::boot_id();
+            (state.exit_code, state.signal) = if same_boot { (137, Some(libc::SIGKILL)) } else { (255, None) };
+            let why = if same_boot { "its monitor was killed, and the container with it" } else { "the host was restarted" };
+            state.error = Some(why.into());
+            (state.status, state.pid, state.monitor) = (Status::Exited, 0, 0);
+            state.finished = Some(Time::now());
+            record::write_state(&folder, &state)?;
+            let code = state.exit_code.to_string();
+            // An event that cannot be written is lost: what happened matters more.
+            let _ = events::write(self.store().root(), &Event::of("die", &record, &[("exitCode", &code)]));
+        }
+        match fs::remove_file(folder.join("control")) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).os(|| format!("sweep container {id}")),
+            _ => {}
+        }
+        if record.auto_remove {
+            removal::remove_folder(self.store(), &record, true)?;
+        }
+        drop(lock);
+        Ok(())
+    }
+}

@@ -1,0 +1,561 @@
+//! The life of a container that is kept: started, watched, served, ended, perhaps started again.
+//!
+//! One loop around poll(2). Nothing in it waits for anything else, but for what the kernel does at once: making and
+//! removing cgroups and mounts, freezing.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use oci_spec::runtime::Spec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::super::super::error::{Error, Kind, OsContext, Result};
+use super::super::super::store::Store;
+use super::super::super::store::running::{self, RunLock};
+use super::super::super::sys;
+use super::super::birth::{self, Birth, Child};
+use super::super::cgroups::Cgroup;
+use super::super::events::{self, Event};
+use super::super::record::{self, Record, State, Status, Time};
+use super::super::streams::Ending;
+use super::super::wire::{Failure, Note, Report};
+use super::super::{overlay, removal};
+use super::backoff::Backoff;
+use super::health::Checks;
+use super::insider::{Insider, Surroundings};
+use super::log::Log;
+use super::relay::{Place, Relay};
+use super::service::{self, Clients};
+use super::reap;
+
+/// What a monitor is given to look after.
+pub struct Charge {
+    /// The state folder.
+    pub root: PathBuf,
+    /// The container.
+    pub id: String,
+    /// Its lock.
+    pub lock: OwnedFd,
+    /// Its system call filter; empty for none.
+    pub seccomp: Vec<u8>,
+    /// The filter's flags.
+    pub seccomp_flags: u32,
+    /// Its restarts so far.
+    pub restarts: u32,
+}
+
+/// The client that asked for the start.
+pub struct First {
+    /// Its connection.
+    pub control: OwnedFd,
+    /// The container is killed when it goes away without a word.
+    pub bound: bool,
+    /// It gets the output.
+    pub attach: bool,
+    /// Where it wants output and error, with input first when there are three.
+    pub stdio: Vec<OwnedFd>,
+}
+
+/// One run of the container's program.
+struct Run {
+    child: Child,
+    cgroup: Option<Cgroup>,
+    // The last reference to the overlay.
+    rootfs: OwnedFd,
+    began: Instant,
+    notes_open: bool,
+    failure: Option<Failure>,
+    ended: Option<Ending>,
+}
+
+/// A monitor's whole state.
+pub struct Keeper {
+    pub(super) root: PathBuf,
+    pub(super) folder: PathBuf,
+    pub(super) record: Record,
+    pub(super) state: State,
+    pub(super) seccomp: Vec<u8>,
+    pub(super) seccomp_flags: u32,
+    pub(super) clients: Clients,
+    pub(super) relay: Relay,
+    pub(super) insiders: Vec<Insider>,
+    pub(super) checks: Option<Checks>,
+    pub(super) kill_at: Option<Instant>,
+    lock: Option<RunLock>,
+    listener: OwnedFd,
+    log: Option<Log>,
+    run: Option<Run>,
+    restart_at: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// What one turn of `poll` found.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Client(u64),
+    Stream(Place),
+    Init,
+    InitNote,
+    Insider(i32),
+    InsiderNote(i32),
+    Check,
+}
+
+/// Looks after a container until it has ended for good.
+pub fn run(charge: Charge, first: First) {
+    let control = first.control.try_clone();
+    if let Err(error) = Keeper::begin(charge, first).and_then(Keeper::live)
+        && let Ok(control) = control
+    {
+        // Nothing is left to serve; whoever asked for the start should know why.
+        let _ = super::super::wire::send(&control, &Report::Failed(Failure::from(&error)), None);
+    }
+}
+
+/// Reads a container's specification.
+///
+/// # Errors
+/// `integrity` when it is damaged; `os`.
+pub fn read_spec(folder: &Path) -> Result<Spec> {
+    let path = folder.join("config.json");
+    let text = std::fs::read(&path).os(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|e| Error::integrity(format!("{}: {e}", path.display())))
+}
+
+impl Keeper {
+    fn begin(charge: Charge, first: First) -> Result<Keeper> {
+        let Charge { root, id, lock, seccomp, seccomp_flags, restarts } = charge;
+        let folder = record::folder(&root, &id);
+        let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
+        let record = record::read_record(&folder)?
+            .ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
+        let before = record::read_state(&folder)?;
+        let state = State {
+            monitor: rustix::process::getpid().as_raw_nonzero().get(),
+            boot: record::boot_id(),
+            restarts,
+            started: before.started,
+            finished: before.finished,
+            ..State::default()
+        };
+        let log = record.log.keep.then(|| Log::open(&folder.join("container.log"), &record.log)).transpose()?;
+        let listener = service::listen_in(&folder)?;
+        let mut keeper = Keeper {
+            clients: Clients::default(),
+            relay: Relay::default(),
+            insiders: Vec::new(),
+            checks: None,
+            kill_at: None,
+            run: None,
+            restart_at: None,
+            backoff: Backoff::default(),
+            root,
+            folder,
+            record,
+            state,
+            seccomp,
+            seccomp_flags,
+            lock,
+            listener,
+            log,
+        };
+        let bound = first.bound;
+        let id = keeper.clients.add(first.control, bound, true);
+        keeper.relay.set_input_once(bound);
+        if first.attach {
+            keeper.attach(id, true, first.stdio)?;
+        }
+        Ok(keeper)
+    }
+
+    /// Adds a client's descriptors: output and error, with input before them when there are three.
+    pub(super) fn attach(&mut self, client: u64, owner: bool, mut fds: Vec<OwnedFd>) -> Result<()> {
+        let input = if fds.len() > 2 { Some(fds.remove(0)) } else { None };
+        let [output, error] = <[OwnedFd; 2]>::try_from(fds)
+            .map_err(|list| Error::invalid(format!("{} descriptors to attach to", list.len())))?;
+        self.relay.attach(client, owner, input.filter(|_| self.record.interactive), output, error);
+        Ok(())
+    }
+
+    fn live(mut self) -> Result<()> {
+        if let Err(error) = self.start() {
+            self.failed_to_start(&Failure::from(&error));
+            return self.finish(None);
+        }
+        loop {
+            for source in self.wait()? {
+                self.serve(source)?;
+            }
+            self.watch_clock();
+            if let Some(ending) = self.take_end()?
+                && !self.again(ending)
+            {
+                return self.finish(Some(ending));
+            }
+            if self.run.is_none() && self.restart_at.is_none() {
+                // Stopped while it waited for its next start.
+                return self.finish(None);
+            }
+        }
+    }
+
+    /// Starts the program.
+    fn start(&mut self) -> Result<()> {
+        let spec = read_spec(&self.folder)?;
+        let linux = spec.linux().as_ref();
+        let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
+        let path = linux.and_then(|linux| linux.cgroups_path().clone());
+        let cgroup = path.map(|path| Cgroup::create(&path.to_string_lossy(), &resources)).transpose()?;
+        match self.give_birth(&spec, cgroup.as_ref()) {
+            Ok((child, rootfs)) => {
+                let began = Instant::now();
+                self.run = Some(Run { child, cgroup, rootfs, began, notes_open: true, failure: None, ended: None });
+                Ok(())
+            }
+            Err(error) => {
+                // The first cause is what everybody needs; a cgroup that cannot go is swept by the next start.
+                let _ = cgroup.map(|cgroup| cgroup.remove());
+                Err(error)
+            }
+        }
+    }
+
+    fn give_birth(&mut self, spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, OwnedFd)> {
+        let overlay = overlay::mount(&self.record.rootfs)?;
+        let rootfs = overlay.try_clone().os(|| "duplicate a descriptor")?;
+        let stdio = if self.record.tty { Vec::new() } else { self.pipes()? };
+        let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
+        let birth = Birth {
+            spec,
+            rootfs: overlay,
+            mount_point: &self.record.rootfs.mount_point,
+            seccomp: self.seccomp.clone(),
+            seccomp_flags: self.seccomp_flags,
+            stdio,
+            cgroup: joining.v1,
+            cgroup_v2: joining.v2,
+            bound: true,
+            preserve_fds: 0,
+            gate: None,
+            oci: birth::Oci::default(),
+        };
+        let mut child = birth::spawn(birth)?;
+        child.go()?;
+        Ok((child, rootfs))
+    }
+
+    /// Makes the program's standard streams; our ends go to the relay.
+    fn pipes(&mut self) -> Result<Vec<OwnedFd>> {
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).os(|| "pipe");
+        let (out_read, out_write) = pipe()?;
+        let (err_read, err_write) = pipe()?;
+        let (input, ours) = if self.record.interactive {
+            let (reader, writer) = pipe()?;
+            (reader, Some(writer))
+        } else {
+            (null()?, None)
+        };
+        self.relay.pipes(ours, out_read, err_read);
+        Ok(vec![input, out_write, err_write])
+    }
+
+    fn wait(&self) -> Result<Vec<Source>> {
+        let mut list: Vec<(Source, BorrowedFd<'_>, PollFlags)> = vec![(Source::Listener, self.listener.as_fd(), PollFlags::IN)];
+        list.extend(self.clients.iter().map(|client| (Source::Client(client.id), client.conn.as_fd(), PollFlags::IN)));
+        list.extend(self.relay.places().into_iter().map(|(place, fd, flags)| (Source::Stream(place), fd, flags)));
+        if let Some(run) = &self.run {
+            if run.ended.is_none() {
+                list.push((Source::Init, run.child.pidfd.as_fd(), PollFlags::IN));
+            }
+            if run.notes_open {
+                list.push((Source::InitNote, run.child.notes.as_fd(), PollFlags::IN));
+            }
+        }
+        for insider in &self.insiders {
+            let pid = insider.child.pid.as_raw_nonzero().get();
+            if insider.notes_open {
+                list.push((Source::InsiderNote(pid), insider.child.notes.as_fd(), PollFlags::IN));
+            } else {
+                list.push((Source::Insider(pid), insider.child.pidfd.as_fd(), PollFlags::IN));
+            }
+        }
+        let output = self.checks.as_ref().and_then(Checks::output);
+        list.extend(output.map(|fd| (Source::Check, fd.as_fd(), PollFlags::IN)));
+        let mut fds: Vec<PollFd<'_>> = list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        let left = self.due().map(|at| at.saturating_duration_since(Instant::now()));
+        // Rounded up, so that what is due is due when poll comes back.
+        let left = left.map(|left| left + Duration::from_millis(1));
+        let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e).os(|| "poll"),
+        }
+        Ok(list.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|((source, ..), _)| *source).collect())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let check = self.checks.as_ref().filter(|_| self.state.status == Status::Running).and_then(Checks::due);
+        [self.kill_at, self.restart_at, check].into_iter().flatten().min()
+    }
+
+    fn serve(&mut self, source: Source) -> Result<()> {
+        match source {
+            Source::Listener => {
+                if let Some(conn) = service::accept(&self.listener) {
+                    self.clients.add(conn, false, false);
+                }
+            }
+            Source::Client(id) => self.hear(id),
+            Source::Stream(place) => self.relay.serve(place, self.log.as_mut()),
+            Source::Init => {
+                if let Some(run) = &mut self.run {
+                    run.ended = Some(reap(&run.child.pidfd)?);
+                }
+            }
+            Source::InitNote => self.hear_init()?,
+            Source::InsiderNote(pid) => self.hear_insider(pid)?,
+            Source::Insider(pid) => self.insider_ended(pid)?,
+            Source::Check => self.checks.iter_mut().for_each(Checks::take_output),
+        }
+        Ok(())
+    }
+
+    fn hear_init(&mut self) -> Result<()> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        match run.child.note()? {
+            Some((Note::Warning(message), _)) => {
+                let report = Report::Warning(message);
+                let waiting: Vec<u64> = self.clients.iter().filter(|client| client.awaits_start).map(|c| c.id).collect();
+                waiting.into_iter().for_each(|id| self.clients.tell(id, &report, None));
+            }
+            Some((Note::Terminal, Some(master))) => self.relay.terminal(master),
+            Some((Note::Failed(why), _)) => run.failure = Some(why),
+            Some(_) => {}
+            None => {
+                run.notes_open = false;
+                if run.failure.is_none() {
+                    let pid = run.child.pid.as_raw_nonzero().get();
+                    self.started(pid)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, pid: i32) -> Result<()> {
+        (self.state.status, self.state.pid, self.state.started) = (Status::Running, pid, Some(Time::now()));
+        (self.state.error, self.state.exit_code, self.state.signal, self.state.oom_killed) = (None, 0, None, false);
+        self.checks = self.record.health.as_ref().map(Checks::new);
+        self.state.health = self.checks.as_ref().map(|checks| checks.state.clone());
+        self.write_state()?;
+        self.event("start", &[]);
+        self.clients.started(&Report::Started { pid });
+        // What the specification took is given back before a long rest.
+        sys::memory::trim();
+        Ok(())
+    }
+
+    /// What of a run is over once everything of it is: init reaped, its last note heard, its output taken.
+    fn take_end(&mut self) -> Result<Option<Ending>> {
+        let Some(run) = &mut self.run else { return Ok(None) };
+        let Some(ending) = run.ended else { return Ok(None) };
+        if run.notes_open {
+            return Ok(None);
+        }
+        // Without process ids of its own others may have outlived init; they hold its streams.
+        if let Some(cgroup) = &run.cgroup
+            && !self.relay.is_drained()
+        {
+            cgroup.kill_all()?;
+        }
+        if !self.relay.is_drained() {
+            return Ok(None);
+        }
+        let Some(run) = self.run.take() else { return Ok(None) };
+        self.clean_up(run, ending)?;
+        Ok(Some(ending))
+    }
+
+    /// Gives back what one run used, and writes down how it ended.
+    fn clean_up(&mut self, run: Run, ending: Ending) -> Result<()> {
+        let Run { child, cgroup, rootfs, began, failure, .. } = run;
+        if let Some(cgroup) = &cgroup {
+            cgroup.kill_all()?;
+            self.state.oom_killed = cgroup.oom_kills().unwrap_or(0) > 0;
+        }
+        let insiders: Vec<i32> = self.insiders.iter().map(|insider| insider.child.pid.as_raw_nonzero().get()).collect();
+        for pid in insiders {
+            self.insider_ended(pid)?;
+        }
+        drop(child);
+        drop(rootfs);
+        self.relay.close();
+        self.log.iter_mut().for_each(Log::end);
+        if let Some(cgroup) = cgroup {
+            cgroup.remove()?;
+        }
+        self.checks = None;
+        self.kill_at = None;
+        match failure {
+            Some(failure) => self.failed_to_start(&failure),
+            None => {
+                let state = &mut self.state;
+                (state.status, state.pid, state.finished) = (Status::Exited, 0, Some(Time::now()));
+                (state.exit_code, state.signal) = (ending.code, ending.signal);
+                if let Some(health) = &mut self.state.health {
+                    health.status = "unhealthy".into();
+                }
+                if self.state.oom_killed {
+                    self.event("oom", &[]);
+                }
+                self.event("die", &[("exitCode", &ending.code.to_string())]);
+                self.restart_at = self
+                    .backoff
+                    .next(self.record.restart, ending.code, self.state.stopped, began.elapsed())
+                    .map(|wait| Instant::now() + wait);
+            }
+        }
+        Ok(())
+    }
+
+    fn failed_to_start(&mut self, failure: &Failure) {
+        let error = Error::from(failure.clone());
+        (self.state.status, self.state.pid) = (if self.state.started.is_some() { Status::Exited } else { Status::Created }, 0);
+        self.state.exit_code = error.exit().map_or(128, |exit| exit.code);
+        self.state.error = Some(error.message().to_string());
+        self.clients.started(&Report::Failed(failure.clone()));
+    }
+
+    /// Prepares the next run, if there is to be one.
+    fn again(&mut self, ending: Ending) -> bool {
+        if self.restart_at.is_none() {
+            return false;
+        }
+        self.state.status = Status::Restarting;
+        self.state.restarts += 1;
+        let oom = self.state.oom_killed;
+        self.clients.ended(&Report::Exited { code: ending.code, signal: ending.signal, oom });
+        // A disk that takes no state must not end a service that could run.
+        let _ = self.write_state();
+        true
+    }
+
+    /// Does what is due.
+    fn watch_clock(&mut self) {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| now >= at) {
+            self.kill_at = None;
+            self.kill();
+        }
+        if self.restart_at.is_some_and(|at| now >= at) {
+            self.restart_at = None;
+            if let Err(error) = self.start() {
+                self.failed_to_start(&Failure::from(&error));
+            }
+        }
+        if self.state.status == Status::Running {
+            self.check_health();
+        }
+    }
+
+    /// The container has ended for good.
+    fn finish(mut self, ending: Option<Ending>) -> Result<()> {
+        self.relay.close();
+        self.state.monitor = 0;
+        let removed = if self.record.auto_remove {
+            removal::remove_folder(&Store::attach(&self.root), &self.record, true)
+        } else {
+            let _ = std::fs::remove_file(self.folder.join("control"));
+            self.write_state()
+        };
+        if self.record.auto_remove && removed.is_ok() {
+            self.event("destroy", &[]);
+        }
+        // The lock is free before anybody hears of the end: whoever does may start it again at once.
+        drop(self.lock.take());
+        let report = match (&removed, ending) {
+            (Err(error), _) => Report::Failed(Failure::from(error)),
+            (Ok(()), Some(ending)) => {
+                Report::Exited { code: ending.code, signal: ending.signal, oom: self.state.oom_killed }
+            }
+            (Ok(()), None) => Report::Exited { code: self.state.exit_code, signal: self.state.signal, oom: false },
+        };
+        self.clients.ended(&report);
+        Ok(())
+    }
+
+    /// Replaces `state.json`.
+    pub(super) fn write_state(&self) -> Result<()> {
+        record::write_state(&self.folder, &self.state)
+    }
+
+    /// Writes an event down; one that cannot be written is lost, the container matters more.
+    pub(super) fn event(&self, action: &str, attributes: &[(&str, &str)]) {
+        let _ = events::write(&self.root, &Event::of(action, &self.record, attributes));
+    }
+
+    /// Kills the container's program, frozen or not.
+    pub(super) fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        if self.state.status == Status::Paused {
+            let _ = self.resume();
+        }
+    }
+
+    /// Sends a signal to the container's program. One that has ended needs none.
+    pub(super) fn signal(&self, number: i32) {
+        if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
+            let _ = sys::signal::send(&run.child.pidfd, number);
+        }
+    }
+
+    /// No further start: the policy's, or the one that is waited for.
+    pub(super) fn call_off_restart(&mut self) {
+        self.restart_at = None;
+        if self.state.status == Status::Restarting {
+            self.state.status = Status::Exited;
+        }
+    }
+
+    /// True while the program runs (or is frozen).
+    pub(super) fn is_live(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.ended.is_none()) && self.state.status.is_live()
+    }
+
+    /// Freezes the container's processes.
+    pub(super) fn pause(&mut self) -> Result<()> {
+        self.cgroup()?.freeze()?;
+        self.state.status = Status::Paused;
+        self.write_state()
+    }
+
+    /// Thaws them.
+    pub(super) fn resume(&mut self) -> Result<()> {
+        self.cgroup()?.thaw()?;
+        self.state.status = Status::Running;
+        self.checks.iter_mut().for_each(Checks::postpone);
+        self.write_state()
+    }
+
+    fn cgroup(&self) -> Result<&Cgroup> {
+        let cgroup = self.run.as_ref().and_then(|run| run.cgroup.as_ref());
+        cgroup.ok_or_else(|| Error::new(Kind::Unsupported, "the container has no control group"))
+    }
+
+    /// What an insider is started with.
+    pub(super) fn surroundings(&self) -> Option<Surroundings<'_>> {
+        let run = self.run.as_ref().filter(|run| run.ended.is_none())?;
+        let (folder, seccomp) = (self.folder.as_path(), self.seccomp.as_slice());
+        let cgroup = run.cgroup.as_ref();
+        Some(Surroundings { folder, init: &run.child, cgroup, seccomp, seccomp_flags: self.seccomp_flags })
+    }
+}
+
+/// `/dev/null`, for reading and writing.
+pub fn null() -> Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).os(|| "open /dev/null")
+}

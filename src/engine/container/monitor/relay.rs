@@ -1,0 +1,266 @@
+//! The streams of a running container: its output goes to the log and to every attached client, a client's input to it.
+//!
+//! Nothing here waits. The first client of a foreground container is its owner: while the owner does not read, output
+//! is not taken from the container either, so nothing is lost and nothing grows. Any other client that falls too far
+//! behind is let go; the log has everything.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+
+use super::super::streams::Stream;
+use super::log::Log;
+
+/// How much is taken from the container, or given to it, at once, in bytes.
+const CHUNK_BYTES: usize = 16 << 10;
+/// How far behind an attached client may fall, in bytes.
+const BEHIND_BYTES: usize = 256 << 10;
+
+/// An attached client's descriptors.
+pub struct Audience {
+    /// Which connection it came with.
+    pub client: u64,
+    owner: bool,
+    input: Option<OwnedFd>,
+    outputs: [Option<OwnedFd>; 2],
+    pending: [Vec<u8>; 2],
+}
+
+/// What to look at next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Output of the container.
+    Output(usize),
+    /// The container's input.
+    Input,
+    /// Input from a client.
+    From(u64),
+    /// Output to a client: which of its two streams.
+    To(u64, usize),
+}
+
+/// All streams of one run of a container.
+#[derive(Default)]
+pub struct Relay {
+    outputs: [Option<OwnedFd>; 2],
+    input: Option<OwnedFd>,
+    pending: Vec<u8>,
+    terminal: bool,
+    close_input: bool,
+    input_once: bool,
+    audience: Vec<Audience>,
+}
+
+impl Relay {
+    /// Takes the container's ends: its input, output, error.
+    pub fn pipes(&mut self, input: Option<OwnedFd>, output: OwnedFd, error: OwnedFd) {
+        let all = [Some(output), Some(error)];
+        for fd in all.iter().flatten().chain(&input) {
+            // Of a pipe just made: it cannot fail.
+            let _ = rustix::io::ioctl_fionbio(fd, true);
+        }
+        (self.outputs, self.input, self.terminal) = (all, input, false);
+        self.start();
+    }
+
+    /// Takes the master side of its terminal.
+    pub fn terminal(&mut self, master: OwnedFd) {
+        let _ = rustix::io::ioctl_fionbio(&master, true);
+        self.input = master.try_clone().ok();
+        (self.outputs, self.terminal) = ([Some(master), None], true);
+        self.start();
+    }
+
+    fn start(&mut self) {
+        self.pending.clear();
+        self.close_input = false;
+    }
+
+    /// The first client's end of input is the container's.
+    pub fn set_input_once(&mut self, yes: bool) {
+        self.input_once = yes;
+    }
+
+    /// Adds a client.
+    pub fn attach(&mut self, client: u64, owner: bool, input: Option<OwnedFd>, output: OwnedFd, error: OwnedFd) {
+        for fd in [&output, &error] {
+            let _ = rustix::io::ioctl_fionbio(fd, true);
+        }
+        let outputs = [Some(output), Some(error)];
+        self.audience.push(Audience { client, owner, input, outputs, pending: Default::default() });
+    }
+
+    /// Forgets a client.
+    pub fn detach(&mut self, client: u64) {
+        self.audience.retain(|other| other.client != client);
+    }
+
+    /// Gives the container's terminal a size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        if self.terminal
+            && let Some(master) = &self.outputs[0]
+        {
+            let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            // The program may have ended; then nobody looks at the size.
+            let _ = rustix::termios::tcsetwinsize(master, size);
+        }
+    }
+
+    /// True when the container's output has ended and its owner has got all of it.
+    pub fn is_drained(&self) -> bool {
+        self.outputs.iter().all(Option::is_none) && !self.owner_waits()
+    }
+
+    fn owner_waits(&self) -> bool {
+        self.audience.iter().any(|member| member.owner && member.pending.iter().any(|bytes| !bytes.is_empty()))
+    }
+
+    /// Lets go of the container's ends.
+    pub fn close(&mut self) {
+        self.outputs = [None, None];
+        self.input = None;
+    }
+
+    /// What to wait for.
+    pub fn places(&self) -> Vec<(Place, BorrowedFd<'_>, PollFlags)> {
+        let mut list = Vec::new();
+        for member in &self.audience {
+            for (at, fd) in member.outputs.iter().enumerate() {
+                if let Some(fd) = fd {
+                    // Without bytes to send only its end is of interest, which poll always tells.
+                    let wanted = if member.pending[at].is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+                    list.push((Place::To(member.client, at), fd.as_fd(), wanted));
+                }
+            }
+            if self.pending.is_empty() && self.input.is_some() {
+                let from = member.input.iter();
+                list.extend(from.map(|fd| (Place::From(member.client), fd.as_fd(), PollFlags::IN)));
+            }
+        }
+        if !self.owner_waits() {
+            for (at, fd) in self.outputs.iter().enumerate() {
+                list.extend(fd.iter().map(|fd| (Place::Output(at), fd.as_fd(), PollFlags::IN)));
+            }
+        }
+        if !self.pending.is_empty() {
+            list.extend(self.input.iter().map(|fd| (Place::Input, fd.as_fd(), PollFlags::OUT)));
+        }
+        list
+    }
+
+    /// Does what a place is ready for.
+    pub fn serve(&mut self, place: Place, log: Option<&mut Log>) {
+        match place {
+            Place::Output(at) => self.take_output(at, log),
+            Place::Input => self.give_input(),
+            Place::From(client) => self.take_input(client),
+            Place::To(client, at) => self.send(client, at),
+        }
+    }
+
+    fn take_output(&mut self, at: usize, log: Option<&mut Log>) {
+        let Some(fd) = &self.outputs[at] else { return };
+        let mut buffer = [0; CHUNK_BYTES];
+        let count = match rustix::io::read(fd, &mut buffer) {
+            Err(Errno::INTR | Errno::AGAIN) => return,
+            // EIO: the last process that had the terminal open is gone.
+            Ok(0) | Err(_) => {
+                self.outputs[at] = None;
+                if self.terminal {
+                    self.input = None;
+                }
+                return;
+            }
+            Ok(count) => count,
+        };
+        let bytes = &buffer[..count];
+        if let Some(log) = log {
+            log.write(if at == 0 { Stream::Out } else { Stream::Err }, bytes);
+        }
+        for member in &mut self.audience {
+            member.pending[at].extend_from_slice(bytes);
+            member.send(at);
+        }
+        self.audience.retain(|member| member.owner || member.pending[at].len() <= BEHIND_BYTES);
+    }
+
+    fn send(&mut self, client: u64, at: usize) {
+        if let Some(member) = self.audience.iter_mut().find(|member| member.client == client) {
+            if member.pending[at].is_empty() {
+                // Woken without bytes to send: the reader is gone.
+                member.outputs[at] = None;
+            } else {
+                member.send(at);
+            }
+        }
+    }
+
+    fn take_input(&mut self, client: u64) {
+        let Some(member) = self.audience.iter_mut().find(|member| member.client == client) else { return };
+        let Some(fd) = &member.input else { return };
+        let mut buffer = [0; CHUNK_BYTES];
+        match rustix::io::read(fd, &mut buffer) {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Ok(0) | Err(_) => {
+                member.input = None;
+                self.close_input = self.input_once && !self.terminal;
+                self.end_input();
+            }
+            Ok(count) => {
+                self.pending.extend_from_slice(&buffer[..count]);
+                self.give_input();
+            }
+        }
+    }
+
+    fn give_input(&mut self) {
+        let Some(fd) = &self.input else { return self.pending.clear() };
+        while !self.pending.is_empty() {
+            match rustix::io::write(fd, &self.pending) {
+                Ok(count) => drop(self.pending.drain(..count)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                // The program has closed its standard input: the rest is not wanted.
+                Err(_) => {
+                    self.pending = Vec::new();
+                    self.input = None;
+                    return;
+                }
+            }
+        }
+        self.pending = Vec::new();
+        self.end_input();
+    }
+
+    /// Closes the container's input once the last bytes are in.
+    fn end_input(&mut self) {
+        if self.close_input && self.pending.is_empty() {
+            self.input = None;
+        }
+    }
+}
+
+impl Audience {
+    fn send(&mut self, at: usize) {
+        let Some(fd) = &self.outputs[at] else { return self.pending[at].clear() };
+        let mut done = 0;
+        while done < self.pending[at].len() {
+            match rustix::io::write(fd, &self.pending[at][done..]) {
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => {
+                    // Nobody reads there any more.
+                    self.outputs[at] = None;
+                    self.pending[at] = Vec::new();
+                    return;
+                }
+            }
+        }
+        self.pending[at].drain(..done);
+        if self.pending[at].is_empty() {
+            self.pending[at] = Vec::new();
+        }
+    }
+}
