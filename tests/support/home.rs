@@ -31,7 +31,7 @@ impl Home {
         engine::busybox_root(&home.dir.path().join("busybox"));
         let code = "build.scratch():copy('busybox/.', '/'):env{PATH='/bin'}:label{kind='test'}:cmd{'sh'}\
                     :commit('busybox:1', {message='made'}) image.tag('busybox:1', 'registry.example/app:2')";
-        let (status, _, stderr) = home.run(&["--progress", "none", "-e", code]);
+        let (status, _, stderr) = home.run(&["-e", code]);
         assert_eq!((status, stderr.as_str()), (0, ""));
         Some(home)
     }
