@@ -8,6 +8,8 @@ use std::process::Command;
 use signal_hook::consts::{SIGCHLD, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::Signals;
 
+use crate::report::Report;
+
 /// True when this process was started as a container's init: as process 1, by that name.
 pub fn is_asked_for(program: &OsString) -> bool {
     std::process::id() == 1 && std::path::Path::new(program) == std::path::Path::new(crate::engine::container::spec::INIT_PATH)
@@ -25,7 +27,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
     let child = match Command::new(&program).args(words).process_group(0).spawn() {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("cannot execute {}: {error}", program.to_string_lossy());
+            let message = format!("cannot execute {}: {error}", program.to_string_lossy());
+            Report { message, ..Report::default() }.print(&|_, _| None);
             return if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
         }
     };

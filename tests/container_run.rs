@@ -39,7 +39,9 @@ impl Run for Host {
         let lowers = [self.dir.path().join("root")];
         let defaults = ImageDefaults::default();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let ending = self.engine.run_once(
+        let area = self.engine.store().workspace()?;
+        let ending = self.engine.run_in(
+            &area,
             Base { lowers: &lowers, config: &defaults },
             Some(command),
             options,
@@ -149,10 +151,12 @@ fn a_terminal_a_timeout_and_no_left_overs() {
     assert_eq!(fs::read_dir(host.dir.path().join("state/containers")).unwrap().count(), 0);
     let cancel = Cancel::new().unwrap();
     cancel.cancel();
+    let area = host.engine.store().workspace().unwrap();
     assert_eq!(
         host.engine
             .with_cancel(cancel)
-            .run_once(
+            .run_in(
+                &area,
                 Base { lowers: &[host.dir.path().join("root")], config: &ImageDefaults::default() },
                 Some(&Command::Line("sleep 60".into())),
                 &Options::default(),
@@ -169,11 +173,12 @@ fn a_terminal_a_timeout_and_no_left_overs() {
 fn limits_that_cannot_be_raised_stay_with_a_warning() {
     let host = host();
     let options = Options {
-        limits: moonshell::engine::container::cgroup::Limits {
+        limits: moonshell::engine::container::options::Limits {
             memory_bytes: Some(64 << 20),
             pids: Some(20),
             cpus: Some(0.5),
             cpu_shares: Some(512),
+            ..Default::default()
         },
         ..Options::default()
     };

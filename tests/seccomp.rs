@@ -78,7 +78,8 @@ fn run(host: &Host, options: &Options) -> (Ending, Vec<u8>) {
         out.extend_from_slice(bytes);
         Ok(())
     };
-    (host.engine.run_once(base, Some(&program), options, &mut sink).unwrap(), out)
+    let area = host.engine.store().workspace().unwrap();
+    (host.engine.run_in(&area, base, Some(&program), options, &mut sink).unwrap(), out)
 }
 
 /// Makes the calls in a container and compares what they return.
@@ -186,6 +187,6 @@ fn no_new_privileges_and_other_users_change_nothing() {
 #[test]
 fn without_the_filter_the_kernel_answers() {
     let calls: Calls<'static> = &[("keyctl", 250, 0, 0, libc::EINVAL), ("clone3", 435, 0, 0, libc::EINVAL)];
-    let options = Options { seccomp_unconfined: true, ..Options::default() };
+    let options = Options { seccomp: moonshell::engine::container::options::Seccomp::Unconfined, ..Options::default() };
     check(calls, "-m64", &options);
 }

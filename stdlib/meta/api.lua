@@ -40,6 +40,261 @@ function Image:tag(ref) end
 ---@return string # The digest of its manifest.
 function Image:push(opts) end
 
+---A container.
+---@class Container
+---@field id string 64 hexadecimal digits.
+---@field short_id string The first 12 of them.
+---@field name string Its name.
+---@field image string The image as it was asked for.
+---@field image_id string? The image's id.
+---@field command string What it executes.
+---@field created number When it was made, in seconds since 1970.
+---@field status string `created`, `running`, `paused`, `restarting`, `exited`; `removed`.
+---@field started number? When its program started last.
+---@field finished number? When its program ended last.
+---@field exit_code integer How its program ended last; 128+n for signal n.
+---@field pid integer Its first process on the host; 0 when it does not run.
+---@field labels table<string, string|number|boolean> Its labels, the image's included.
+---@field network_mode string `none`, `host` or `container:ID`.
+---@field health string? `starting`, `healthy` or `unhealthy`; nil without checks.
+---@field restart_count integer How often its policy has started it again.
+---@field oom_killed boolean Whether memory was too short for it.
+---@field error string? Why it did not start, or what became of it.
+---@field mounts string[] Where something is mounted.
+local Container = {}
+
+---@class Container.start.options
+---@field attach? boolean Wait for its end, with this program's streams. Default false.
+---@field interactive? boolean With `attach`: let it read standard input. Default false.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`, with a terminal.
+---@field sig_proxy? boolean Pass signals on to it. Default false.
+
+---Starts it; one that runs stays as it is.
+---@param opts? Container.start.options
+---@return integer? # With `attach` its exit code; nil when it was left running.
+function Container:start(opts) end
+
+---@class Container.stop.options
+---@field timeout? duration From the signal to its end; then it is killed. Default: its own, 10 seconds.
+---@field signal? string The signal. Default: its own, TERM.
+
+---Asks it to end, and kills it when that takes too long.
+---@param opts? Container.stop.options
+function Container:stop(opts) end
+
+---Sends it a signal.
+---@param signal? string|integer Name or number. Default KILL.
+function Container:kill(signal) end
+
+---@class Container.restart.options
+---@field timeout? duration From the signal to its end; then it is killed. Default: its own, 10 seconds.
+---@field signal? string The signal. Default: its own, TERM.
+
+---Stops it, if it runs, and starts it.
+---@param opts? Container.restart.options
+function Container:restart(opts) end
+
+---Freezes its processes.
+function Container:pause() end
+
+---Thaws its processes.
+function Container:unpause() end
+
+---Waits for its end.
+---@return integer # Its exit code; at once if it does not run.
+function Container:wait() end
+
+---@class Container.remove.options
+---@field force? boolean Kill it first if it runs. Default false.
+---@field volumes? boolean Remove the data folders made for it, too. Default false.
+
+---Removes it.
+---@param opts? Container.remove.options
+function Container:remove(opts) end
+
+---Kills and removes it, if it still is there: what `<close>` does.
+function Container:close() end
+
+---Gives it another name.
+---@param name string The new name.
+function Container:rename(name) end
+
+---@class Container.update.options
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field memory_reservation? size Memory the kernel tries to leave to it.
+---@field memory_swappiness? integer 0 to 100; hosts with cgroup v1 only.
+---@field oom_kill_disable? boolean Let it wait for memory rather than kill it; cgroup v1 only.
+---@field oom_score_adj? integer How readily the kernel kills it for memory: -1000 to 1000.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field blkio_weight? integer Its weight when disks are busy: 10 to 1000.
+---@field blkio_weight_device? string[] `DEVICE:WEIGHT`.
+---@field device_read_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_read_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field hugetlb? string[] `SIZE:BYTES`, such as `2MB:64m`.
+---@field restart? string `no`, `on-failure[:N]`, `always`, `unless-stopped`.
+
+---Changes limits and restart policy, while it runs, too.
+---@param opts? Container.update.options
+function Container:update(opts) end
+
+---@class Container.attach.options
+---@field no_stdin? boolean Give it no input. Default false.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`, with a terminal.
+---@field sig_proxy? boolean Pass signals on to it. Default false.
+
+---Joins in: its output from now on, and its input.
+---Ctrl-C leaves it running, as do the detach keys on a terminal.
+---@param opts? Container.attach.options
+---@return integer? # Its exit code; nil when it was left running.
+function Container:attach(opts) end
+
+---@class Container.exec.options
+---@field env? table<string, string|number|boolean> Variables over the container's; false removes one.
+---@field workdir? string Working folder; it must exist. Default: the container's.
+---@field user? string `USER[:GROUP]` of the container. Default: the container's.
+---@field privileged? boolean Every capability, no system call filter. Default false.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Let it read this program's standard input. Default false.
+---@field input? string What it reads on standard input.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field timeout? duration Kill it after this long.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`, with a terminal.
+---@field capture? boolean Keep the output in the result. Default false.
+---@field detach? boolean Leave it there without streams. Default false.
+
+---Runs a further program inside, and waits for its end.
+---@param cmd command The command: a line for the image's shell, or a vector.
+---@param opts? Container.exec.options
+---@return Result? # How it ended; nil with `detach`.
+function Container:exec(cmd, opts) end
+
+---@class Container.out.options
+---@field env? table<string, string|number|boolean> Variables over the container's; false removes one.
+---@field workdir? string Working folder; it must exist. Default: the container's.
+---@field user? string `USER[:GROUP]` of the container. Default: the container's.
+---@field privileged? boolean Every capability, no system call filter. Default false.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Let it read this program's standard input. Default false.
+---@field input? string What it reads on standard input.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field timeout? duration Kill it after this long.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`, with a terminal.
+
+---Runs a program inside and returns its output without the last line end.
+---@param cmd command The command.
+---@param opts? Container.out.options
+---@return string # Its standard output.
+function Container:out(cmd, opts) end
+
+---@class Container.shell.options
+---@field user? string `USER[:GROUP]` of the container. Default: the container's.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`.
+
+---Opens the image's shell inside, on this terminal.
+---@param opts? Container.shell.options
+---@return integer # The shell's exit code.
+function Container:shell(opts) end
+
+---@class Container.logs.options
+---@field follow? boolean Go on with what comes, until it ends. Default false.
+---@field tail? integer Only so many of the last lines.
+---@field since? string|number Only what was written since then.
+---@field until? string|number Only what was written before.
+---@field before? string|number The same, as `until` is a word of Lua's.
+
+---Reads its log: an iterator of lines, each with its stream and time.
+---Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.
+---@param opts? Container.logs.options
+---@return function # `for line, stream, time in c:logs() do`.
+function Container:logs(opts) end
+
+---Everything about it, in the field's shape.
+---@return table # `Id`, `Name`, `State`, `Config`, `HostConfig`, `Mounts`, ...
+function Container:inspect() end
+
+---What it uses now.
+---@return table # `cpu`, `memory`, `pids`, `blkio`, `net_rx_bytes`, `net_tx_bytes`; `time` in nanoseconds.
+function Container:stats() end
+
+---Its processes, as the host sees them.
+---@return table[] # `uid`, `pid`, `ppid`, `state`, `tty`, `cpu_seconds`, `started`, `rss_bytes`, `command` each.
+function Container:top() end
+
+---Its published ports: none, as there are no bridges yet.
+---@return table # From `80/tcp` to `{{ip=, port=}}`.
+function Container:port() end
+
+---Bytes it has written to its root file system.
+---@return integer # Bytes.
+function Container:size() end
+
+---@class Container.copy_in.options
+---@field archive? boolean Keep owners. Default false: root inside, you outside.
+---@field follow? boolean A source that is a link stands for what it leads to. Default false.
+
+---Copies a file or folder of the host into it, running or not.
+---A source that ends with `/.` means what is in the folder. `-` reads a tar stream from standard input.
+---@param source string On the host; `-` for a tar stream.
+---@param target string In the container.
+---@param opts? Container.copy_in.options
+function Container:copy_in(source, target, opts) end
+
+---@class Container.copy_out.options
+---@field archive? boolean Keep owners. Default false: root inside, you outside.
+---@field follow? boolean A source that is a link stands for what it leads to. Default false.
+
+---Copies a file or folder out of it, running or not. Links are never followed out.
+---A source that ends with `/.` means what is in the folder. `-` writes a tar stream to standard output.
+---@param source string In the container.
+---@param target string On the host; `-` for a tar stream.
+---@param opts? Container.copy_out.options
+function Container:copy_out(source, target, opts) end
+
+---What it added, changed and deleted against its image.
+---@return table[] # `kind` (`A`, `C`, `D`) and `path` each, by path.
+function Container:diff() end
+
+---Writes its root file system, without what is mounted in it, as a tar.
+---@param path string The file; it appears whole or not at all. `-` for standard output.
+function Container:export(path) end
+
+---@class Container.commit.options
+---@field message? string A remark for the history.
+---@field author? string Who made it.
+---@field changes? string[] Dockerfile instructions such as `CMD ["/app"]`, `ENV A=b`.
+---@field pause? boolean Freeze a running container meanwhile. Default true.
+
+---Makes an image of it as it is.
+---@param ref? string The image's name.
+---@param opts? Container.commit.options
+---@return Image # The image.
+function Container:commit(ref, opts) end
+
+---A container's log, open for reading.
+---@class Lines
+local Lines = {}
+
+---Returns the next line.
+---@return string? # The line without its end, its stream and time; nil at the end.
+function Lines:next() end
+
+---What happens to containers, open for reading.
+---@class Events
+local Events = {}
+
+---Waits for the next event.
+---@return table? # The event; nil at the end.
+function Events:next() end
+
 ---An immutable file system and configuration; steps return new ones.
 ---@class State
 ---@field key string Equal keys mean equal states.
@@ -293,43 +548,286 @@ function image.load(path, opts) end
 container = {}
 
 ---@class container.run.options
+---@field name? string Its name; one is made up by default.
+---@field hostname? string Host name. Default: the short id.
+---@field domainname? string NIS domain name.
+---@field labels? table<string, string|number|boolean> Labels, besides the image's.
+---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
+---@field cidfile? string A file to write its id to; it must not exist.
+---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
+---@field env_file? string[] Files of `NAME=VALUE` lines; `env` wins over them.
 ---@field workdir? string Working folder; made if it is missing.
 ---@field user? string `USER[:GROUP]`, names of the image or numbers.
----@field hostname? string Host name. Default: the short id.
----@field timeout? duration Kill it after this long.
----@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field group_add? string[] Further groups, names of the image or numbers.
 ---@field tty? boolean Give it a terminal. Default false.
----@field interactive? boolean Let it read this program's standard input. Default false.
----@field input? string What it reads on standard input.
----@field capture? boolean Keep the output in the result. Default false.
----@field check? boolean False: a status other than 0 is no error. Default true.
----@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
----@field network? "none"|"host" `none` (default): loopback only; `host`: the host's.
----@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host.
+---@field interactive? boolean Keep its standard input open. Default false.
+---@field init? boolean Run it below a small first process that reaps orphans. Default false.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field stop_signal? string The signal that asks it to stop. Default: the image's, or TERM.
+---@field stop_timeout? integer Seconds from that signal to its end. Default 10.
+---@field network? string `none` (default): loopback only; `host`; `container:NAME`.
+---@field pid? string Process ids: `private` (default), `host`, `container:NAME`.
+---@field ipc? string Shared memory: `private` (default), `host`, `container:NAME`.
+---@field uts? string Host name: `private` (default), `host`, `container:NAME`.
+---@field cgroupns? string Control groups: `private` (default), `host`.
+---@field userns? string `host` (default), or the first of 65,536 host ids its own are mapped to.
+---@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host; `TARGET`: a data folder.
+---@field mounts? string[] `type=bind,source=...,target=...[,readonly]`, `type=tmpfs,target=...`.
 ---@field tmpfs? string[] `TARGET[:OPTION,...]`: memory, such as `/tmp:size=64m`.
+---@field volumes_from? string[] `NAME[:ro]`: containers whose mounts it gets, too.
+---@field devices? string[] `HOST[:CONTAINER][:rwm]`: devices of the host.
 ---@field read_only? boolean Refuse writes to the root file system. Default false.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
+---@field dns? string[] Name servers instead of the host's.
+---@field dns_search? string[] Search domains.
+---@field dns_options? string[] Options of the resolver.
+---@field sysctls? table<string, string|number|boolean> Kernel parameters of its namespaces.
 ---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
 ---@field cap_add? string[] Capabilities to add; `ALL` for every one.
 ---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
 ---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
----@field seccomp? "default"|"unconfined" The system call filter.
+---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
 ---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field memory_reservation? size Memory the kernel tries to leave to it.
+---@field memory_swappiness? integer 0 to 100; hosts with cgroup v1 only.
+---@field oom_kill_disable? boolean Let it wait for memory rather than kill it; cgroup v1 only.
+---@field oom_score_adj? integer How readily the kernel kills it for memory: -1000 to 1000.
 ---@field cpus? number Processors it may use, such as 1.5.
 ---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
----@field pids_limit? integer Processes and threads it may have.
----@field shm_size? size Size of /dev/shm. Default 64m.
----@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
----@field dns? string[] Name servers instead of the host's.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field blkio_weight? integer Its weight when disks are busy: 10 to 1000.
+---@field blkio_weight_device? string[] `DEVICE:WEIGHT`.
+---@field device_read_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_read_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field hugetlb? string[] `SIZE:BYTES`, such as `2MB:64m`.
+---@field rm? boolean Remove it when it has ended.
+---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
+---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
+---@field log_driver? string `json-file` (default) or `none`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+---@field input? string What it reads on standard input.
+---@field capture? boolean Keep the output in the result. Default false.
+---@field check? boolean False: a status other than 0 is no error. Default true.
+---@field timeout? duration Kill it after this long.
+---@field detach_keys? string Keys that leave it running. Default `ctrl-p,ctrl-q`, with a terminal.
+---@field sig_proxy? boolean Pass signals on to it rather than end it by them. Default false.
 
 ---Runs a program in a fresh container and waits for its end.
----A string goes to the image's shell, a table is an argument vector; either is put behind the image's entry point. Without a command the image's own is run. Output goes to the terminal unless `capture` is set. Nothing of the container remains. Ctrl-C kills it.
+---A string goes to the image's shell, a table is an argument vector; either is put behind the image's entry point. Without a command the image's own is run. Output goes to the terminal unless `capture` is set. Nothing of the container remains, unless `rm=false`. Ctrl-C kills it.
 ---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
 ---@param cmd? command The command.
 ---@param opts? container.run.options
----@return Result # How it ended.
+---@return Result # How it ended; `detached` is true when the keys for that were typed.
 function container.run(image, cmd, opts) end
+
+---@class container.create.options
+---@field name? string Its name; one is made up by default.
+---@field hostname? string Host name. Default: the short id.
+---@field domainname? string NIS domain name.
+---@field labels? table<string, string|number|boolean> Labels, besides the image's.
+---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
+---@field cidfile? string A file to write its id to; it must not exist.
+---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
+---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
+---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
+---@field env_file? string[] Files of `NAME=VALUE` lines; `env` wins over them.
+---@field workdir? string Working folder; made if it is missing.
+---@field user? string `USER[:GROUP]`, names of the image or numbers.
+---@field group_add? string[] Further groups, names of the image or numbers.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Keep its standard input open. Default false.
+---@field init? boolean Run it below a small first process that reaps orphans. Default false.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field stop_signal? string The signal that asks it to stop. Default: the image's, or TERM.
+---@field stop_timeout? integer Seconds from that signal to its end. Default 10.
+---@field network? string `none` (default): loopback only; `host`; `container:NAME`.
+---@field pid? string Process ids: `private` (default), `host`, `container:NAME`.
+---@field ipc? string Shared memory: `private` (default), `host`, `container:NAME`.
+---@field uts? string Host name: `private` (default), `host`, `container:NAME`.
+---@field cgroupns? string Control groups: `private` (default), `host`.
+---@field userns? string `host` (default), or the first of 65,536 host ids its own are mapped to.
+---@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host; `TARGET`: a data folder.
+---@field mounts? string[] `type=bind,source=...,target=...[,readonly]`, `type=tmpfs,target=...`.
+---@field tmpfs? string[] `TARGET[:OPTION,...]`: memory, such as `/tmp:size=64m`.
+---@field volumes_from? string[] `NAME[:ro]`: containers whose mounts it gets, too.
+---@field devices? string[] `HOST[:CONTAINER][:rwm]`: devices of the host.
+---@field read_only? boolean Refuse writes to the root file system. Default false.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
+---@field dns? string[] Name servers instead of the host's.
+---@field dns_search? string[] Search domains.
+---@field dns_options? string[] Options of the resolver.
+---@field sysctls? table<string, string|number|boolean> Kernel parameters of its namespaces.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field cap_add? string[] Capabilities to add; `ALL` for every one.
+---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
+---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
+---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field memory_reservation? size Memory the kernel tries to leave to it.
+---@field memory_swappiness? integer 0 to 100; hosts with cgroup v1 only.
+---@field oom_kill_disable? boolean Let it wait for memory rather than kill it; cgroup v1 only.
+---@field oom_score_adj? integer How readily the kernel kills it for memory: -1000 to 1000.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field blkio_weight? integer Its weight when disks are busy: 10 to 1000.
+---@field blkio_weight_device? string[] `DEVICE:WEIGHT`.
+---@field device_read_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_read_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field hugetlb? string[] `SIZE:BYTES`, such as `2MB:64m`.
+---@field rm? boolean Remove it when it has ended.
+---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
+---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
+---@field log_driver? string `json-file` (default) or `none`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+
+---Makes a container without starting it.
+---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param cmd? command The command; the image's own by default.
+---@param opts? container.create.options
+---@return Container # The container.
+function container.create(image, cmd, opts) end
+
+---@class container.start.options
+---@field name? string Its name; one is made up by default.
+---@field hostname? string Host name. Default: the short id.
+---@field domainname? string NIS domain name.
+---@field labels? table<string, string|number|boolean> Labels, besides the image's.
+---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
+---@field cidfile? string A file to write its id to; it must not exist.
+---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
+---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
+---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
+---@field env_file? string[] Files of `NAME=VALUE` lines; `env` wins over them.
+---@field workdir? string Working folder; made if it is missing.
+---@field user? string `USER[:GROUP]`, names of the image or numbers.
+---@field group_add? string[] Further groups, names of the image or numbers.
+---@field tty? boolean Give it a terminal. Default false.
+---@field interactive? boolean Keep its standard input open. Default false.
+---@field init? boolean Run it below a small first process that reaps orphans. Default false.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field stop_signal? string The signal that asks it to stop. Default: the image's, or TERM.
+---@field stop_timeout? integer Seconds from that signal to its end. Default 10.
+---@field network? string `none` (default): loopback only; `host`; `container:NAME`.
+---@field pid? string Process ids: `private` (default), `host`, `container:NAME`.
+---@field ipc? string Shared memory: `private` (default), `host`, `container:NAME`.
+---@field uts? string Host name: `private` (default), `host`, `container:NAME`.
+---@field cgroupns? string Control groups: `private` (default), `host`.
+---@field userns? string `host` (default), or the first of 65,536 host ids its own are mapped to.
+---@field volumes? string[] `SOURCE:TARGET[:ro]`: folders or files of the host; `TARGET`: a data folder.
+---@field mounts? string[] `type=bind,source=...,target=...[,readonly]`, `type=tmpfs,target=...`.
+---@field tmpfs? string[] `TARGET[:OPTION,...]`: memory, such as `/tmp:size=64m`.
+---@field volumes_from? string[] `NAME[:ro]`: containers whose mounts it gets, too.
+---@field devices? string[] `HOST[:CONTAINER][:rwm]`: devices of the host.
+---@field read_only? boolean Refuse writes to the root file system. Default false.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field extra_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses.
+---@field dns? string[] Name servers instead of the host's.
+---@field dns_search? string[] Search domains.
+---@field dns_options? string[] Options of the resolver.
+---@field sysctls? table<string, string|number|boolean> Kernel parameters of its namespaces.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field cap_add? string[] Capabilities to add; `ALL` for every one.
+---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
+---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
+---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field memory_reservation? size Memory the kernel tries to leave to it.
+---@field memory_swappiness? integer 0 to 100; hosts with cgroup v1 only.
+---@field oom_kill_disable? boolean Let it wait for memory rather than kill it; cgroup v1 only.
+---@field oom_score_adj? integer How readily the kernel kills it for memory: -1000 to 1000.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field blkio_weight? integer Its weight when disks are busy: 10 to 1000.
+---@field blkio_weight_device? string[] `DEVICE:WEIGHT`.
+---@field device_read_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_bps? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_read_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field device_write_iops? string[] `DEVICE:RATE`, such as `/dev/sda:10m`.
+---@field hugetlb? string[] `SIZE:BYTES`, such as `2MB:64m`.
+---@field rm? boolean Remove it when it has ended.
+---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
+---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
+---@field log_driver? string `json-file` (default) or `none`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+
+---Makes a container and starts it in the background.
+---It goes on when this program ends. A `<close>` variable stops and removes it.
+---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
+---@param cmd? command The command; the image's own by default.
+---@param opts? container.start.options
+---@return Container # The container; its program runs.
+function container.start(image, cmd, opts) end
+
+---Finds a container by name, id or the first digits of its id.
+---@param name string Name or id.
+---@return Container? # The container; nil when there is none.
+function container.get(name) end
+
+---@class container.list.options
+---@field all? boolean Those that do not run, too. Default false.
+---@field last? integer Only so many of the newest, running or not.
+---@field filters? table A value or a list each: `status`, `name`, `id`, `label` (`NAME` or `NAME=VALUE`), `ancestor`, `exited`, `health`, `network`, `volume`, `before`, `since`, `until`.
+
+---Lists containers, newest first.
+---@param opts? container.list.options
+---@return Container[] # The containers, as they are now; prints as a table.
+function container.list(opts) end
+
+---@class container.prune.options
+---@field filters? table A value or a list each: `status`, `name`, `id`, `label` (`NAME` or `NAME=VALUE`), `ancestor`, `exited`, `health`, `network`, `volume`, `before`, `since`, `until`.
+
+---Removes the containers that do not run.
+---@param opts? container.prune.options
+---@return table # `ids` of those that are gone, and the `bytes` they took.
+function container.prune(opts) end
+
+---Starts, after a boot of the host, what is to be started again.
+---Those with restart policy `always`, and `unless-stopped` if nobody had stopped them.
+---@return string[] # The names of those that were started.
+function container.boot() end
+
+---@class container.events.options
+---@field since? string|number Begin with what happened then. Default: now.
+---@field until? string|number End then.
+---@field before? string|number The same, as `until` is a word of Lua's.
+---@field filters? table A value or a list each: `event`, `container`, `image`, `label`, `type`.
+
+---Tells what happens to containers: an iterator of tables.
+---Each has `time` (seconds since 1970), `type`, `action` (`create`, `start`, `die`, `oom`, `kill`, `stop`, `pause`, ...), `id`, `name`, `image` and `attributes`. Without `until` it goes on for ever.
+---@param opts? container.events.options
+---@return function # `for event in container.events() do`.
+function container.events(opts) end
 
 ---Builds: cached steps from state to state.
 build = {}

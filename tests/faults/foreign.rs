@@ -17,9 +17,9 @@ fn a_newer_format_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let root = Root(dir.path().join("state"));
     root.ok("image.list()");
-    fs::write(root.0.join("format"), "2\n").unwrap();
+    fs::write(root.0.join("format"), "3\n").unwrap();
     let before = root.content();
-    refused(&root, "image.list()", &format!("state folder {} has format 2, this moonshell reads 1", root.0.display()));
+    refused(&root, "image.list()", &format!("state folder {} has format 3, this moonshell reads 2", root.0.display()));
     fs::write(root.0.join("format"), "two\n").unwrap();
     refused(&root, "image.list()", &format!("{}/format is not a number", root.0.display()));
     assert!(root.content().keys().eq(before.keys()));
@@ -43,13 +43,12 @@ fn a_read_only_store_can_be_read_and_says_so_when_written_to() {
     root.ok(&build().code);
     // As a killed process leaves it.
     fs::create_dir_all(root.0.join("tmp/0000/fs")).unwrap();
-    fs::create_dir_all(root.0.join("containers/0000/upper")).unwrap();
     disk.remount("ro");
     assert_eq!(root.ok("print(image.get('built:1').digest); print(#image.list())"), format!("{}1\n", build().out));
-    let cannot = |folder: &str| format!("create {}/{folder}", root.0.display());
+    let cannot = |folder: &str| format!("open {}/{folder}", root.0.display());
     let ended = root.run("container.run('built:1', 'true')");
     assert_eq!(ended.status, 1);
-    assert!(ended.err.starts_with(&format!("error: {}", cannot("containers/"))), "{}", ended.err);
+    assert!(ended.err.starts_with(&format!("error: {}", cannot("run/"))), "{}", ended.err);
     assert!(ended.err.lines().next().unwrap().ends_with(": read-only file system"), "{}", ended.err);
     disk.remount("rw");
     build().repeat(&root, &[]);

@@ -22,10 +22,11 @@ pub fn rows() -> Vec<Function> {
             )
             .option("since", TIME, "Begin with what happened then. Default: now.")
             .option("until", TIME, "End then.")
+            .option("before", TIME, "The same, as `until` is a word of Lua's.")
             .option("filters", Type::Table, "A value or a list each: `event`, `container`, `image`, `label`, `type`.")
             .returns(Type::Function, "`for event in container.events() do`.")
             .errors(&["invalid_argument", "interrupted"])
-            .example("for e in container.events{since=\"10m\", until=0} do print(e.action, e.name) end"),
+            .example("for e in container.events{since=\"10m\", before=0} do print(e.action, e.name) end"),
     ]
 }
 
@@ -43,7 +44,7 @@ fn events(call: &Call) -> Result<Outcome> {
     if let Some((name, _)) = filters.iter().find(|(name, _)| !FILTERS.contains(&name.as_str())) {
         return Err(suggest(Error::invalid(format!("unknown filter '{name}'")), name, FILTERS));
     }
-    let (since, until) = (time(&opts, "since")?, time(&opts, "until")?);
+    let (since, until) = (time(&opts, "since")?, time(&opts, "until")?.or(time(&opts, "before")?));
     call.work(
         move |at| at.engine()?.container_events(since, until),
         |lua, reader| iterator(lua, Events { reader: Arc::new(Mutex::new(reader)), filters }),
@@ -72,7 +73,7 @@ pub fn class() -> Class {
         })
         .returns_optional(Type::Table, "The event; nil at the end.")
         .errors(&["interrupted"])
-        .example("local next = container.events{until=0} print(next())"),
+        .example("local next = container.events{before=0} print(next())"),
     )
 }
 

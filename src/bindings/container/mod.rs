@@ -130,7 +130,7 @@ fn target(call: &Call) -> Result<(Target, Option<Command>)> {
 fn run(call: &Call) -> Result<Outcome> {
     let (target, command) = target(call)?;
     let opts = call.options();
-    let mut options = options::read(&opts).map_err(|e| call.named(e))?;
+    let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(true);
     options.input = options::input(&opts)?;
     let how = Foreground {
@@ -156,7 +156,7 @@ fn run(call: &Call) -> Result<Outcome> {
 fn create(call: &Call) -> Result<Outcome> {
     let (target, command) = target(call)?;
     let opts = call.options();
-    let mut options = options::read(&opts).map_err(|e| call.named(e))?;
+    let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(false);
     let (pull, cidfile) = (policy(&opts, "pull")?, cidfile(&opts)?);
     call.work(
@@ -172,7 +172,7 @@ fn create(call: &Call) -> Result<Outcome> {
 fn start(call: &Call) -> Result<Outcome> {
     let (target, command) = target(call)?;
     let opts = call.options();
-    let mut options = options::read(&opts).map_err(|e| call.named(e))?;
+    let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(false);
     let (pull, cidfile) = (policy(&opts, "pull")?, cidfile(&opts)?);
     call.work(

@@ -150,6 +150,7 @@ fn logs_row() -> Function {
         .option("tail", Type::Integer, "Only so many of the last lines.")
         .option("since", TIME, "Only what was written since then.")
         .option("until", TIME, "Only what was written before.")
+        .option("before", TIME, "The same, as `until` is a word of Lua's.")
         .returns(Type::Function, "`for line, stream, time in c:logs() do`.")
         .errors(&["not_found", "unsupported", "invalid_argument", "interrupted"])
         .example("for line in c:logs{tail=10} do print(line) end")
@@ -222,7 +223,7 @@ fn logs(call: &Call) -> Result<Outcome> {
         follow: opts.boolean("follow").unwrap_or(false),
         tail: opts.integer("tail").filter(|lines| *lines >= 0).map(|lines| lines as u64),
         since: time(&opts, "since")?,
-        until: time(&opts, "until")?,
+        until: time(&opts, "until")?.or(time(&opts, "before")?),
     };
     call.work(
         move |at| at.engine()?.container_logs(&id, options),

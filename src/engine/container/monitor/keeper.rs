@@ -30,6 +30,9 @@ use super::relay::{Place, Relay};
 use super::service::{self, Clients};
 use super::reap;
 
+/// After so long without work a monitor gives its memory back.
+const IDLE_SECONDS: i64 = 1;
+
 /// What a monitor is given to look after.
 pub struct Charge {
     /// The state folder.
@@ -89,6 +92,8 @@ pub struct Keeper {
     run: Option<Run>,
     restart_at: Option<Instant>,
     backoff: Backoff,
+    // The ranges of memory that hold this program.
+    program: Vec<(usize, usize)>,
 }
 
 /// What one turn of `poll` found.
@@ -152,6 +157,7 @@ impl Keeper {
             run: None,
             restart_at: None,
             backoff: Backoff::default(),
+            program: sys::memory::program(),
             root,
             folder,
             record,
@@ -289,7 +295,15 @@ impl Keeper {
         // Rounded up, so that what is due is due when poll comes back.
         let left = left.map(|left| left + Duration::from_millis(1));
         let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
-        match poll(&mut fds, left.as_ref()) {
+        let idle = Timespec { tv_sec: IDLE_SECONDS, tv_nsec: 0 };
+        match poll(&mut fds, Some(left.as_ref().unwrap_or(&idle))) {
+            Ok(0) if left.is_none() => {
+                if let Err(e) = sys::memory::rest(&mut fds, &self.program)
+                    && e.kind() != std::io::ErrorKind::Interrupted
+                {
+                    return Err(e).os(|| "poll");
+                }
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e).os(|| "poll"),
         }
@@ -353,8 +367,6 @@ impl Keeper {
         self.write_state()?;
         self.event("start", &[]);
         self.clients.started(&Report::Started { pid });
-        // What the specification took is given back before a long rest.
-        sys::memory::trim();
         Ok(())
     }
 

@@ -151,7 +151,6 @@ impl Keeper {
         }
         self.insiders.push(insider);
         self.event("exec_start", &[]);
-        sys::memory::trim();
         Ok(())
     }
 

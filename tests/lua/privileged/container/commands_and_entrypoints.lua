@@ -22,7 +22,7 @@ check.fails("invalid_argument", "container.run: argument vector has no element 2
 check.fails("invalid_argument", "container.run: argument vector is empty", nil, container.run, img, {})
 check.fails("invalid_argument", "container.run: unknown option 'volume'", "did you mean 'volumes'?", container.run, img, "true", { volume = {} })
 check.fails("invalid_argument", "container.run: option 'read_only' must be a boolean, got string", nil, container.run, img, "true", { read_only = "yes" })
-check.fails("invalid_argument", "container.run: option 'network' must be one of 'none', 'host', got 'bridge'", nil, container.run, img, "true", { network = "bridge" })
+check.fails("invalid_argument", "no network 'bridge'", "there are none, host and container:NAME", container.run, img, "true", { network = "bridge" })
 check.fails("invalid_argument", "State has no method 'rnu'", "did you mean 'run'?", function() return greeter:rnu("x") end)
 check.fails("invalid_argument", "container.run: argument 1 'image' must be a string or an Image or a State, got nil", nil, container.run, nil, "true")
 check.fails("invalid_argument", "State:run must be called on a State", "write a colon: x:run(...)", function() return greeter.run("x") end)
