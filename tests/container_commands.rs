@@ -49,7 +49,7 @@ fn run_gives_output_and_status() {
         home.run(&["run", "--rm", "busybox:1", "sh", "-c", "echo out; echo err >&2; exit 7"]),
         (7, "out\n".into(), "err\n".into())
     );
-    assert_eq!(home.run(&["run", "--rm", "busybox:1", "sh", "-c", "kill -9 $$"]).0, 137);
+    assert_eq!(home.run(&["run", "--rm", "--init", "busybox:1", "sh", "-c", "kill -9 $$"]).0, 137);
     for (words, status, text) in
         [(&["nosuch"] as &[&str], 127, "command not found"), (&["/etc/passwd"], 126, "cannot execute")]
     {
@@ -109,7 +109,7 @@ fn a_life_from_create_to_rm() {
     assert_eq!(home.out(&["ps", "--format", "c.name .. ':' .. c.status"]), "web:running\n");
     assert_eq!(
         home.out(&["inspect", "-f", "{{.State.Status}} {{.Name}} {{.Config.Image}}", &id[..6]]),
-        "running /web busybox:1\n"
+        "running web busybox:1\n"
     );
 
     assert_eq!(home.out(&["pause", "web"]), "web\n");
@@ -205,8 +205,8 @@ fn files_go_in_and_come_out() {
 fn lists_filter_and_count() {
     let Some(home) = containers() else { return };
     waiting(&home, "one");
-    home.run(&["run", "--name", "two", "-l", "kind=b", "busybox:1", "sh", "-c", "exit 3"]);
-    let id = home.out(&["create", "--name", "three", "-l", "kind=c", "--cidfile", "id", "busybox:1", "echo", "three"]);
+    home.run(&["run", "--name", "two", "-l", "sort=b", "busybox:1", "sh", "-c", "exit 3"]);
+    let id = home.out(&["create", "--name", "three", "-l", "sort=c", "--cidfile", "id", "busybox:1", "echo", "three"]);
     assert_eq!(std::fs::read_to_string(home.dir.path().join("id")).unwrap(), id.trim());
     let names = |flags: &[&str]| {
         let text = home.out(&[&["ps", "--format", "{{.Names}}"], flags].concat());
@@ -219,8 +219,8 @@ fn lists_filter_and_count() {
     assert_eq!(names(&["-f", "status=exited"]), "two");
     assert_eq!(names(&["-a", "-f", "exited=3"]), "two");
     assert_eq!(names(&["-f", "status=exited", "-f", "status=created"]), "three two");
-    assert_eq!(names(&["-a", "-f", "label=kind"]), "three two");
-    assert_eq!(names(&["-a", "-f", "label=kind=c"]), "three");
+    assert_eq!(names(&["-a", "-f", "label=sort"]), "three two");
+    assert_eq!(names(&["-a", "-f", "label=sort=c"]), "three");
     assert_eq!(names(&["-a", "-f", "name=tw"]), "two");
     assert_eq!(names(&["-a", "-f", &format!("id={}", &id[..8])]), "three");
     assert_eq!(names(&["-a", "-f", "ancestor=busybox:1"]), "three two one");

@@ -29,6 +29,7 @@ return {
   run = function(args, flags)
     -- What --details adds comes from log options that this log has not.
     local lines = containers.find(args.container):logs {
+      ends = true,
       follow = flags.follow,
       since = flags.since and time.point(flags.since, "--since"),
       tail = tail(flags.tail),

@@ -15,9 +15,10 @@ return {
   },
   run = function(args, flags)
     if not (flags.attach or flags.interactive) then
-      return containers.each(args.container, function(c)
+      local status = containers.each(args.container, function(c)
         c:start()
       end)
+      return status == 0 and 0 or 125
     end
     if #args.container > 1 then
       command.fail("only one container at a time can be attached to")
