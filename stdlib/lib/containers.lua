@@ -40,7 +40,7 @@ function containers.all(names, act)
 end
 
 local function up(c)
-  local text = "Up " .. time.span(math.max(os.time() - (c.started or os.time()), 0))
+  local text = "Up " .. time.span(math.max(command.now() - (c.started or command.now()), 0))
   if c.status == "paused" then
     return text .. " (Paused)"
   elseif c.health == "starting" then

@@ -52,7 +52,7 @@ function time.point(text, flag)
       hint = "write 2026-01-31T12:00:00Z, seconds since 1970, or a time span such as 10m",
     })
   end
-  return os.time() - span
+  return command.now() - span
 end
 
 --- `2026-01-31T12:00:00.123456789Z`; a missing time is the year 1, as in the field's own output.
@@ -103,7 +103,7 @@ function time.ago(seconds)
   if not seconds then
     return "N/A"
   end
-  return time.span(math.max(os.time() - seconds, 0)) .. " ago"
+  return time.span(math.max(command.now() - seconds, 0)) .. " ago"
 end
 
 return time

@@ -210,6 +210,7 @@ function Container:shell(opts) end
 ---@field since? string|number Only what was written since then.
 ---@field until? string|number Only what was written before.
 ---@field before? string|number The same, as `until` is a word of Lua's.
+---@field ends? boolean Keep line ends: a last line may have none, nor has a part of a very long one.
 
 ---Reads its log: an iterator of lines, each with its stream and time.
 ---Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.
