@@ -289,7 +289,7 @@ pub fn size(value: &Value) -> Result<u64> {
 pub fn size_of(text: &str) -> Result<u64> {
     let bad =
         || Error::invalid(format!("invalid size '{text}'")).with_hint("write bytes, or a number with k, m, g or t");
-    crate::engine::size::parse(&text).ok_or_else(bad)
+    crate::engine::size::parse(text).ok_or_else(bad)
 }
 
 /// A time span from seconds or a string such as `"1.5s"`, `"200ms"`, `"1m30s"`, `"2h"`.
