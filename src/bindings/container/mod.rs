@@ -27,8 +27,8 @@ use crate::engine::error::{Error, Kind, OsContext, Result};
 use crate::engine::image::Image;
 use crate::progress;
 pub use class::{Handle, class};
-pub use options::{network, ulimits};
 pub use events::class as events_class;
+pub use options::{network, ulimits};
 pub use streams::lines_class;
 
 /// What a container can be made from.
@@ -56,7 +56,15 @@ fn making() -> Vec<Function> {
             .options(options::all())
             .options(options::foreground())
             .returns(Type::Handle("Result"), "How it ended; `detached` is true when the keys for that were typed.")
-            .errors(&["not_found", "already_exists", "invalid_argument", "exit", "timeout", "permission", "interrupted"])
+            .errors(&[
+                "not_found",
+                "already_exists",
+                "invalid_argument",
+                "exit",
+                "timeout",
+                "permission",
+                "interrupted",
+            ])
             .example("container.run(\"debian:bookworm\", \"cat /etc/debian_version\")")
             .flushes(),
         Function::new("container.create", "Makes a container without starting it.", create)
@@ -146,7 +154,15 @@ fn run(call: &Call) -> Result<Outcome> {
             let input = options.input.clone();
             let mut made = |record: &Record| write_cidfile(cidfile.as_deref(), record);
             manners.with(input, |attachment| {
-                engine.container_run(&target, command.as_ref(), &options, how, attachment, &mut made, &mut progress::pass)
+                engine.container_run(
+                    &target,
+                    command.as_ref(),
+                    &options,
+                    how,
+                    attachment,
+                    &mut made,
+                    &mut progress::pass,
+                )
             })
         },
         |lua, finished| object(lua, finished.result),
@@ -238,7 +254,11 @@ fn is_shown(listed: &Listed) -> bool {
 /// A list that prints as a table.
 fn containers(lua: &Lua, found: Vec<Listed>) -> mlua::Result<Table> {
     let items = found.into_iter().map(|listed| object(lua, Handle::listed(listed))).collect::<mlua::Result<_>>()?;
-    list(lua, items, &[("ID", "short_id"), ("NAME", "name"), ("IMAGE", "image"), ("STATUS", "status"), ("COMMAND", "command")])
+    list(
+        lua,
+        items,
+        &[("ID", "short_id"), ("NAME", "name"), ("IMAGE", "image"), ("STATUS", "status"), ("COMMAND", "command")],
+    )
 }
 
 fn prune(call: &Call) -> Result<Outcome> {
@@ -266,7 +286,9 @@ fn filters(opts: &LuaOptions) -> Result<Vec<(String, String)>> {
         let (key, value) = pair?;
         let key = args::text(&key)?;
         match value {
-            Value::Table(_) => list.extend(args::strings(&value, "filter")?.into_iter().map(|text| (key.clone(), text))),
+            Value::Table(_) => {
+                list.extend(args::strings(&value, "filter")?.into_iter().map(|text| (key.clone(), text)))
+            }
             Value::Boolean(yes) => list.push((key, yes.to_string())),
             other => list.push((key, args::text(&other)?)),
         }

@@ -145,7 +145,9 @@ fn shell_row() -> Function {
 
 fn logs_row() -> Function {
     Function::new("logs", "Reads its log: an iterator of lines, each with its stream and time.", logs)
-        .details("Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.")
+        .details(
+            "Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.",
+        )
         .option("follow", Type::Boolean, "Go on with what comes, until it ends. Default false.")
         .option("tail", Type::Integer, "Only so many of the last lines.")
         .option("since", TIME, "Only what was written since then.")
@@ -208,10 +210,7 @@ fn exec(call: &Call) -> Result<Outcome> {
     }
     let check = opts.boolean("check").unwrap_or(true);
     let capture = opts.boolean("capture").unwrap_or(false);
-    call.work(
-        move |at| at.engine()?.container_exec(&id, &command, &exec, check, capture, &mut progress::pass),
-        object,
-    )
+    call.work(move |at| at.engine()?.container_exec(&id, &command, &exec, check, capture, &mut progress::pass), object)
 }
 
 /// An open log, read from whichever thread a call runs in.

@@ -9,7 +9,7 @@ use super::super::build::State as BuildState;
 use super::super::digest::Digest;
 use super::super::error::{Error, Result};
 use super::super::image::config::RunConfig;
-use super::super::image::{Image, Policy, PullOptions};
+use super::super::image::{Image, Platform, Policy, PullOptions};
 use super::super::store::random_id;
 use super::super::store::running::RunLock;
 use super::bundle::{Base, nodes};
@@ -52,13 +52,19 @@ impl Engine {
     /// # Errors
     /// `not_found`; those of a pull.
     pub fn image_resolve(&self, name: &str, policy: Policy) -> Result<Image> {
+        self.image_resolve_for(name, policy, None)
+    }
+
+    /// The same for a certain machine: an image for another one counts as missing.
+    fn image_resolve_for(&self, name: &str, policy: Policy, platform: Option<&Platform>) -> Result<Image> {
         if policy != Policy::Always
             && let Some(image) = self.image_get(name)?
+            && platform.is_none_or(|platform| *platform == image.platform())
         {
             return Ok(image);
         }
         let reference = name.parse()?;
-        self.image_pull(&reference, &PullOptions { policy, ..PullOptions::default() })
+        self.image_pull(&reference, &PullOptions { policy, platform: platform.cloned(), ..PullOptions::default() })
     }
 
     /// Makes a container that is not started.
@@ -66,7 +72,13 @@ impl Engine {
     /// # Errors
     /// `already_exists` for a taken name, `not_found` for an image, user or mount source, `invalid_argument`; nothing
     /// remains then.
-    pub fn container_create(&self, target: &Target, command: Option<&Command>, options: &Options, pull: Policy) -> Result<Record> {
+    pub fn container_create(
+        &self,
+        target: &Target,
+        command: Option<&Command>,
+        options: &Options,
+        pull: Policy,
+    ) -> Result<Record> {
         let made = self.make_container(target, command, options, pull)?;
         Ok(made.record)
     }
@@ -82,7 +94,8 @@ impl Engine {
         let mut options = options.clone();
         options.check()?;
         let _in_use = self.store().shared(self.cancel())?;
-        let found = self.find_target(target, pull)?;
+        let platform = options.platform.as_deref().map(str::parse).transpose()?;
+        let found = self.find_target(target, pull, platform.as_ref())?;
         self.add_mounts(&mut options, &found.config)?;
         self.resolve_shares(&mut options)?;
         check_sources(&options.mounts)?;
@@ -114,7 +127,7 @@ impl Engine {
         Ok(Made { record, lock })
     }
 
-    fn find_target(&self, target: &Target, policy: Policy) -> Result<Found> {
+    fn find_target(&self, target: &Target, policy: Policy, platform: Option<&Platform>) -> Result<Found> {
         let (image, name) = match target {
             Target::State(state) => {
                 return Ok(Found {
@@ -126,7 +139,7 @@ impl Engine {
                 });
             }
             Target::Image(image) => (image.as_ref().clone(), None),
-            Target::Name(name) => (self.image_resolve(name, policy)?, Some(name.clone())),
+            Target::Name(name) => (self.image_resolve_for(name, policy, platform)?, Some(name.clone())),
         };
         let shown = image.names.first().map(|name| name.familiar());
         Ok(Found {

@@ -108,7 +108,8 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 
 impl Reader {
     fn open(path: PathBuf, id: String, options: LogOptions) -> Result<Reader> {
-        let older: Vec<PathBuf> = (1..).map(|number| numbered(&path, number)).take_while(|path| path.exists()).collect();
+        let older: Vec<PathBuf> =
+            (1..).map(|number| numbered(&path, number)).take_while(|path| path.exists()).collect();
         let watch = options.follow.then(|| watch(&path)).transpose()?;
         let mut reader =
             Reader { path, id, options, older, file: None, buffer: Vec::new(), skip: 0, watch, over: false };
@@ -214,7 +215,9 @@ fn watch(path: &Path) -> Result<OwnedFd> {
     let flags = Flags::MODIFY | Flags::CREATE | Flags::MOVED_TO | Flags::MOVED_FROM | Flags::MOVE_SELF | Flags::DELETE;
     inotify::add_watch(&watch, folder, flags).os(|| format!("watch {}", folder.display()))?;
     // The lock of a running container is a file of its own, removed at the end.
-    if let (Some(root), Some(id)) = (folder.parent().and_then(Path::parent), folder.file_name().and_then(|id| id.to_str())) {
+    if let (Some(root), Some(id)) =
+        (folder.parent().and_then(Path::parent), folder.file_name().and_then(|id| id.to_str()))
+    {
         let lock = super::super::store::running::path(root, id);
         match inotify::add_watch(&watch, &lock, Flags::DELETE_SELF | Flags::ATTRIB | Flags::CLOSE_WRITE) {
             // It has ended already.

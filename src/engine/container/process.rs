@@ -303,7 +303,8 @@ impl Filter<'_> {
         if self.program.is_empty() {
             return Ok(());
         }
-        let listener = sys::seccomp::load(self.program, self.flags).map_err(|e| from_io(e, "load the seccomp filter"))?;
+        let listener =
+            sys::seccomp::load(self.program, self.flags).map_err(|e| from_io(e, "load the seccomp filter"))?;
         if let Some(listener) = &listener {
             line.tell(&Note::Listener, Some(listener.as_fd()));
         }

@@ -32,7 +32,12 @@ const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICL
 
 /// openat2(2), again when the kernel asks for it: it cannot tell whether `..` stays inside while something anywhere is
 /// renamed or mounted, and then says EAGAIN rather than to guess.
-fn lookup(fd: impl AsFd, path: impl rustix::path::Arg + Copy, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+fn lookup(
+    fd: impl AsFd,
+    path: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+    how: ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
     for _ in 0..1000 {
         match openat2(&fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
             Err(Errno::AGAIN | Errno::INTR) => {}
