@@ -227,6 +227,16 @@ fn a_reader_that_goes_ends_a_command_silently() {
 }
 
 #[test]
+fn a_unit_starts_what_starts_with_the_host() {
+    let home = Home::new();
+    let unit = home.out(&["boot", "--unit"]);
+    let root = home.dir.path().join("root");
+    let line = format!("\nExecStart=\"{}\" --root \"{}\" boot\n", env!("CARGO_BIN_EXE_moonshell"), root.display());
+    assert!(unit.contains(&line) && unit.contains("\n[Install]\n"), "{unit}");
+    assert!(!root.exists());
+}
+
+#[test]
 fn passwords_are_read_and_forgotten() {
     let home = Home::new();
     let (status, _, stderr) = home.run(&["login", "-u", "me", "registry.example"]);

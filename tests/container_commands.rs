@@ -62,6 +62,9 @@ fn run_gives_output_and_status() {
         let (got, _, stderr) = home.run(&[&["run", "--rm"], flags, &["busybox:1", "true"]].concat());
         assert!(got == 125 && stderr.starts_with("error: "), "{flags:?}: {got} {stderr}");
     }
+    let (status, stdout, stderr) = home.run(&["run", "-d", "--name", "broken", "busybox:1", "nosuch"]);
+    assert!(status == 127 && stdout.is_empty() && stderr.contains("command not found"), "{status} {stderr}");
+    assert_eq!(home.out(&["rm", "broken"]), "broken\n");
     let (status, _, stderr) = home.run(&["run", "--pull", "never", "nosuch:1"]);
     assert!(status == 125 && stderr.contains("no such image"), "{status} {stderr}");
     assert_eq!(home.out(&["ps", "-aq"]), "");
@@ -164,7 +167,11 @@ fn logs_keep_the_streams_apart() {
     let Some(home) = containers() else { return };
     home.run(&["run", "--name", "talk", "busybox:1", "sh", "-c", "echo one; echo two >&2; echo three; printf end"]);
     assert_eq!(home.run(&["logs", "talk"]), (0, "one\nthree\nend".into(), "two\n".into()));
-    assert_eq!(home.run(&["logs", "-n", "2", "talk"]).1, "three\nend");
+    // How the two streams interleave is not said: the last lines of one.
+    home.run(&["run", "--name", "count", "busybox:1", "sh", "-c", "echo 1; echo 2; echo 3; printf 4"]);
+    assert_eq!(home.out(&["logs", "-n", "2", "count"]), "3\n4");
+    assert_eq!(home.out(&["logs", "--tail", "all", "count"]), "1\n2\n3\n4");
+    assert_eq!(home.out(&["logs", "--tail", "0", "count"]), "");
     assert_eq!(home.run(&["logs", "-f", "--since", "1h", "talk"]).1, "one\nthree\nend");
     assert_eq!(home.run(&["logs", "--until", "1h", "talk"]).1, "");
     let stamped = home.run(&["logs", "-t", "talk"]).1;

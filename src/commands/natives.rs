@@ -157,5 +157,8 @@ fn surroundings(lua: &Lua, native: &Table) -> mlua::Result<()> {
     native.raw_set("seconds", lua.create_function(seconds)?)?;
     let bytes = |lua: &Lua, text: String| give(lua, crate::bindings::args::size_of(&text));
     native.raw_set("bytes", lua.create_function(bytes)?)?;
+    // A name that cannot be told is only missed by who asks for it.
+    let executable = std::env::current_exe().ok().map(|path| path.display().to_string());
+    native.raw_set("executable", executable)?;
     native.raw_set("version", env!("CARGO_PKG_VERSION"))
 }

@@ -20,6 +20,8 @@ pub struct Completer {
     pub commands: Box<dyn Fn() -> Vec<String>>,
     /// Names of images in the store.
     pub images: Box<dyn Fn() -> Vec<String>>,
+    /// Names of containers.
+    pub containers: Box<dyn Fn() -> Vec<String>>,
 }
 
 impl Completer {
@@ -64,19 +66,22 @@ impl Completer {
         let start = (string.range.start + 1).min(text.len());
         let function = self.enclosing(text, &tokens[..tokens.len() - 1]).unwrap_or_default();
         let module = function.split(['.', ':']).next().unwrap_or_default();
-        if !matches!(module, "image" | "Image" | "container" | "build" | "State") {
+        if !matches!(module, "image" | "Image" | "container" | "Container" | "build" | "State") {
             return (start, Vec::new());
         }
         let mut names = (self.images)();
+        if matches!(module, "container" | "Container") {
+            names.extend((self.containers)());
+        }
         names.retain(|name| name.starts_with(&text[start..]));
         names.sort();
         (start, names)
     }
 
-    /// The first word names a command; the others may name images.
+    /// The first word names a command; the others may name containers and images.
     fn command(&self, text: &str) -> (usize, Vec<String>) {
         let start = text.rfind(' ').map_or(0, |at| at + 1);
-        let mut names = if start == 0 { (self.commands)() } else { (self.images)() };
+        let mut names = if start == 0 { (self.commands)() } else { [(self.containers)(), (self.images)()].concat() };
         names.retain(|name| name.starts_with(&text[start..]));
         names.sort();
         names.dedup();
@@ -219,7 +224,8 @@ mod tests {
         let api = runtime.api().clone();
         let images = Box::new(|| vec!["debian:12".to_string(), "busybox:1".to_string()]);
         let commands = Box::new(|| vec!["ps".to_string(), "pull".to_string(), "run".to_string()]);
-        let completer = Completer { lua, variables, api, commands, images };
+        let containers = Box::new(|| vec!["web".to_string()]);
+        let completer = Completer { lua, variables, api, commands, images, containers };
         let complete = |line: &str| {
             let (start, names) = completer.complete(line, line.len());
             (line[start..].to_string(), names.join(" "))
@@ -239,6 +245,8 @@ mod tests {
         assert_eq!(complete("print('deb"), pair("deb", ""));
         assert_eq!(complete(":p"), pair("p", "ps pull"));
         assert_eq!(complete(":run -it deb"), pair("deb", "debian:12"));
+        assert_eq!(complete(":stop "), pair("", "busybox:1 debian:12 web"));
+        assert_eq!(complete("container.get 'w"), pair("w", "web"));
         assert_eq!(complete("é.x"), pair("x", ""));
     }
 }

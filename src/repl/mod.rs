@@ -115,6 +115,13 @@ impl<'a> Prompt<'a> {
         editor.set_color_mode(if settings.color { ColorMode::Enabled } else { ColorMode::Disabled });
         let context = runtime.context();
         // Completion must not make a state folder.
+        let looked = context.clone();
+        let containers = move || match looked.config().root.is_dir() {
+            true => looked.engine().and_then(|engine| engine.container_list()).map_or(Vec::new(), |containers| {
+                containers.into_iter().map(|container| container.record.name).collect()
+            }),
+            false => Vec::new(),
+        };
         let images = move || match context.config().root.is_dir() {
             true => context.engine().and_then(|engine| engine.image_list()).map_or(Vec::new(), |images| {
                 images.iter().flat_map(|image| image.names.iter().map(|name| name.familiar())).collect()
@@ -124,7 +131,8 @@ impl<'a> Prompt<'a> {
         let (lua, api) = (runtime.lua().clone(), runtime.api().clone());
         let names = settings.names.clone();
         let commands = Box::new(move || names.all().into_iter().chain(names.groups()).collect());
-        let completer = Completer { lua, variables: variables.clone(), api, commands, images: Box::new(images) };
+        let (images, containers) = (Box::new(images), Box::new(containers));
+        let completer = Completer { lua, variables: variables.clone(), api, commands, images, containers };
         editor.set_helper(Some(Assistant { completer, color: settings.color }));
         if let Some(file) = &settings.history {
             // The first time there is none, and an unreadable one is no reason not to start.

@@ -10,7 +10,6 @@ return {
   failure = 125,
   flags = create.flags {},
   run = function(args, flags)
-    local options = create.options(flags)
-    command.print(container.create(create.image(args.image, flags), create.command(args), options).id)
+    command.print(container.create(args.image, create.command(args), create.options(flags)).id)
   end,
 }

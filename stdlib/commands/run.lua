@@ -18,12 +18,11 @@ return {
   run = function(args, flags)
     create.check_terminal(flags)
     local options, words = create.options(flags), create.command(args)
-    local source = create.image(args.image, flags)
     if flags.detach then
-      command.print(container.start(source, words, options).id)
+      command.print(container.start(args.image, words, options).id)
       return 0
     end
     options.check, options.detach_keys, options.sig_proxy = false, flags.detach_keys, flags.sig_proxy ~= false
-    return container.run(source, words, options).exit_code
+    return container.run(args.image, words, options).exit_code
   end,
 }

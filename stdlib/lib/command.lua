@@ -15,7 +15,7 @@
 -- underscores for dashes.
 
 local native = ...
-local command = { version = native.version }
+local command = { version = native.version, executable = native.executable }
 
 local EPIPE = 32
 

@@ -126,7 +126,7 @@ local SAME = {
   "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_write_bps",
   "device_write_iops", "dns", "dns_search", "domainname", "env_file", "group_add", "hostname", "init", "interactive",
   "ipc", "log_driver", "memory", "memory_reservation", "memory_swappiness", "name", "network", "oom_kill_disable",
-  "oom_score_adj", "pid", "pids_limit", "privileged", "pull", "read_only", "restart", "security_opt", "shm_size",
+  "oom_score_adj", "pid", "pids_limit", "platform", "privileged", "pull", "read_only", "restart", "security_opt", "shm_size",
   "stop_signal", "stop_timeout", "tmpfs", "tty", "user", "userns", "uts", "volumes_from", "workdir",
 }
 
@@ -256,14 +256,6 @@ function create.options(flags)
     options.entrypoint = flags.entrypoint ~= "" and { flags.entrypoint } or {}
   end
   return options
-end
-
---- What the container is made from: the name, or the image of that name for another platform.
-function create.image(name, flags)
-  if not flags.platform then
-    return name
-  end
-  return image.pull(name, { platform = flags.platform, policy = flags.pull })
 end
 
 --- The command's words, or nil for the image's own.

@@ -555,6 +555,7 @@ container = {}
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
@@ -640,6 +641,7 @@ function container.run(image, cmd, opts) end
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
@@ -718,6 +720,7 @@ function container.create(image, cmd, opts) end
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
