@@ -46,7 +46,9 @@ impl Spawner {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))
+            // Monitors live on: a reader of the caller's output must see its end.
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .os(|| format!("start {NAME}"))?;
         Ok(Spawner { socket: ours, child: Mutex::new(child) })
@@ -85,6 +87,10 @@ fn read_only_view(executable: &Path) -> Result<Option<OwnedFd>> {
 /// The spawner's whole life: fork a monitor for each message until the engine closes the socket. Returns the exit
 /// status.
 pub fn serve() -> i32 {
+    // What the caller's caller left open is not ours to keep.
+    if sys::fd::close_all_but(3, &mut Vec::new()).is_err() {
+        return 1;
+    }
     let socket = sys::fd::take_standard_input();
     sys::process::ignore_children();
     // A terminal's Ctrl-C is the engine's to handle; it tells the monitors.
