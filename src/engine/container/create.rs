@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::super::Engine;
 use super::super::build::State as BuildState;
 use super::super::digest::Digest;
-use super::super::error::{Error, Result};
+use super::super::error::{Error, Kind, Result};
 use super::super::image::config::RunConfig;
 use super::super::image::{Image, Platform, Policy, PullOptions};
 use super::super::store::random_id;
-use super::super::store::running::RunLock;
 use super::bundle::{Base, nodes};
+use super::claim::{Claim, Claimed};
 use super::options::{Command, Mount, Network, Options, Share, Source};
 use super::record::{self, DataFolder, Record, Time};
 use super::{cgroups, names, signal, spec};
@@ -40,10 +40,10 @@ pub(super) struct Found {
     manifest: Option<oci_spec::image::Descriptor>,
 }
 
-/// A container that was made, and is still locked.
+/// A container that was made, and is still its maker's.
 pub(super) struct Made {
     pub record: Record,
-    pub lock: RunLock,
+    pub claim: Claim,
 }
 
 impl Engine {
@@ -100,7 +100,9 @@ impl Engine {
         self.resolve_shares(&mut options)?;
         check_sources(&options.mounts)?;
         let id = random_id()?;
-        let lock = self.store().run_lock(&id, self.cancel())?;
+        let Claimed::Mine(claim) = self.claim(&id)? else {
+            return Err(Error::new(Kind::Internal, format!("a fresh container id is taken: {id}")));
+        };
         let area = self.store().workspace_for(&id)?;
         let folder = record::folder(self.store().root(), &id);
         let mut record = self.write_container(&id, area.path(), &folder, &found, command, &options)?;
@@ -124,7 +126,7 @@ impl Engine {
             return Err(error);
         }
         self.event("create", &record, &[]);
-        Ok(Made { record, lock })
+        Ok(Made { record, claim })
     }
 
     fn find_target(&self, target: &Target, policy: Policy, platform: Option<&Platform>) -> Result<Found> {

@@ -41,6 +41,8 @@ pub struct Charge {
     pub id: String,
     /// Its lock.
     pub lock: OwnedFd,
+    /// Where its clients connect.
+    pub listener: OwnedFd,
     /// Its system call filter; empty for none.
     pub seccomp: Vec<u8>,
     /// The filter's flags.
@@ -130,7 +132,7 @@ pub fn read_spec(folder: &Path) -> Result<Spec> {
 
 impl Keeper {
     fn begin(charge: Charge, first: First) -> Result<Keeper> {
-        let Charge { root, id, lock, seccomp, seccomp_flags, restarts } = charge;
+        let Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts } = charge;
         let folder = record::folder(&root, &id);
         let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
         let record =
@@ -145,7 +147,6 @@ impl Keeper {
             ..State::default()
         };
         let log = record.log.keep.then(|| Log::open(&folder.join("container.log"), &record.log)).transpose()?;
-        let listener = service::listen_in(&folder)?;
         let mut keeper = Keeper {
             clients: Clients::default(),
             relay: Relay::default(),
