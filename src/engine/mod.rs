@@ -154,7 +154,7 @@ impl Engine {
     /// # Errors
     /// `permission` or `os` when the folder cannot be made or written; `unsupported` when a newer version made it.
     pub fn open(config: Config) -> Result<Engine> {
-        let store = Store::open_with(&config.root, |id| container::cgroups::sweep(&format!("/moonshell/{id}")))?;
+        let store = Store::open_with(&config.root, |id| container::removal::remove_unborn(&config.root, id))?;
         let cancel = config.cancel.clone();
         let engine = Engine { config: Arc::new(config), store: Arc::new(store), cancel, shared: Arc::default() };
         engine.settle()?;

@@ -45,6 +45,7 @@ fn identity() -> Vec<Param> {
         option("labels", Type::Map, "Labels, besides the image's."),
         option("annotations", Type::Map, "Annotations for its runtime specification."),
         option("cidfile", Type::String, "A file to write its id to; it must not exist."),
+        option("platform", Type::String, "For which machine, such as `linux/arm64`. Default: this one's."),
         option("pull", Type::OneOf(&["missing", "always", "never"]), "When to ask the registry. Default `missing`."),
     ]
 }
@@ -153,6 +154,7 @@ fn life() -> Vec<Param> {
 pub fn read(opts: &LuaOptions) -> Result<Options> {
     let mut options = Options {
         name: opts.string("name")?,
+        platform: opts.string("platform")?,
         entrypoint: entrypoint(opts)?,
         env: environment(opts)?,
         workdir: opts.string("workdir")?,

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::super::Engine;
 use super::super::build::State as BuildState;
 use super::super::digest::Digest;
-use super::super::error::{Error, Result};
+use super::super::error::{Error, Kind, Result};
 use super::super::image::config::RunConfig;
-use super::super::image::{Image, Policy, PullOptions};
+use super::super::image::{Image, Platform, Policy, PullOptions};
 use super::super::store::random_id;
-use super::super::store::running::RunLock;
 use super::bundle::{Base, nodes};
+use super::claim::{Claim, Claimed};
 use super::options::{Command, Mount, Network, Options, Share, Source};
 use super::record::{self, DataFolder, Record, Time};
 use super::{cgroups, names, signal, spec};
@@ -40,10 +40,10 @@ pub(super) struct Found {
     manifest: Option<oci_spec::image::Descriptor>,
 }
 
-/// A container that was made, and is still locked.
+/// A container that was made, and is still its maker's.
 pub(super) struct Made {
     pub record: Record,
-    pub lock: RunLock,
+    pub claim: Claim,
 }
 
 impl Engine {
@@ -52,13 +52,19 @@ impl Engine {
     /// # Errors
     /// `not_found`; those of a pull.
     pub fn image_resolve(&self, name: &str, policy: Policy) -> Result<Image> {
+        self.image_resolve_for(name, policy, None)
+    }
+
+    /// The same for a certain machine: an image for another one counts as missing.
+    fn image_resolve_for(&self, name: &str, policy: Policy, platform: Option<&Platform>) -> Result<Image> {
         if policy != Policy::Always
             && let Some(image) = self.image_get(name)?
+            && platform.is_none_or(|platform| *platform == image.platform())
         {
             return Ok(image);
         }
         let reference = name.parse()?;
-        self.image_pull(&reference, &PullOptions { policy, ..PullOptions::default() })
+        self.image_pull(&reference, &PullOptions { policy, platform: platform.cloned(), ..PullOptions::default() })
     }
 
     /// Makes a container that is not started.
@@ -88,12 +94,15 @@ impl Engine {
         let mut options = options.clone();
         options.check()?;
         let _in_use = self.store().shared(self.cancel())?;
-        let found = self.find_target(target, pull)?;
+        let platform = options.platform.as_deref().map(str::parse).transpose()?;
+        let found = self.find_target(target, pull, platform.as_ref())?;
         self.add_mounts(&mut options, &found.config)?;
         self.resolve_shares(&mut options)?;
         check_sources(&options.mounts)?;
         let id = random_id()?;
-        let lock = self.store().run_lock(&id, self.cancel())?;
+        let Claimed::Mine(claim) = self.claim(&id)? else {
+            return Err(Error::new(Kind::Internal, format!("a fresh container id is taken: {id}")));
+        };
         let area = self.store().workspace_for(&id)?;
         let folder = record::folder(self.store().root(), &id);
         let mut record = self.write_container(&id, area.path(), &folder, &found, command, &options)?;
@@ -117,10 +126,10 @@ impl Engine {
             return Err(error);
         }
         self.event("create", &record, &[]);
-        Ok(Made { record, lock })
+        Ok(Made { record, claim })
     }
 
-    fn find_target(&self, target: &Target, policy: Policy) -> Result<Found> {
+    fn find_target(&self, target: &Target, policy: Policy, platform: Option<&Platform>) -> Result<Found> {
         let (image, name) = match target {
             Target::State(state) => {
                 return Ok(Found {
@@ -132,7 +141,7 @@ impl Engine {
                 });
             }
             Target::Image(image) => (image.as_ref().clone(), None),
-            Target::Name(name) => (self.image_resolve(name, policy)?, Some(name.clone())),
+            Target::Name(name) => (self.image_resolve_for(name, policy, platform)?, Some(name.clone())),
         };
         let shown = image.names.first().map(|name| name.familiar());
         Ok(Found {

@@ -38,6 +38,8 @@ impl Engine {
         if names::check(text).is_ok()
             && let Some(id) = names::owner(self.store(), text)?
             && let Some(record) = record::read_record(&record::folder(root, &id))?
+            // Whoever gave it another name may have been killed before he gave this one up.
+            && record.name == text
         {
             return Ok(Some(record));
         }
@@ -135,6 +137,31 @@ impl Engine {
     fn settle_one(&self, id: &str) -> Result<()> {
         // Somebody else may be at it, or start it anew.
         let Some(lock) = self.store().try_run_lock(id)? else { return Ok(()) };
+        let folder = record::folder(self.store().root(), id);
+        match record::read_record(&folder)? {
+            // Its maker or remover was killed.
+            None => {
+                cgroups::sweep(&format!("/moonshell/{id}"))?;
+                names::forget(self.store(), id)?;
+            }
+            Some(record) => {
+                self.settle_held(id)?;
+                if record.auto_remove {
+                    removal::remove_folder(self.store(), &record, true)?;
+                    self.event("destroy", &record, &[]);
+                }
+            }
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    /// Writes down what became of a container whose lock the caller holds, if its monitor was killed, and sweeps what
+    /// it left.
+    ///
+    /// # Errors
+    /// `os`.
+    pub(super) fn settle_held(&self, id: &str) -> Result<()> {
         cgroups::sweep(&format!("/moonshell/{id}"))?;
         let folder = record::folder(self.store().root(), id);
         let Some(record) = record::read_record(&folder)? else { return Ok(()) };
@@ -156,10 +183,6 @@ impl Engine {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).os(|| format!("sweep container {id}")),
             _ => {}
         }
-        if record.auto_remove {
-            removal::remove_folder(self.store(), &record, true)?;
-        }
-        drop(lock);
         Ok(())
     }
 }

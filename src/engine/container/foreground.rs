@@ -54,13 +54,12 @@ impl Engine {
         made: &mut dyn FnMut(&Record) -> Result<()>,
         pass: &mut OutputSink<'_>,
     ) -> Result<Finished> {
-        let Made { record, lock } = self.make_container(target, command, options, how.pull)?;
-        made(&record)?;
+        let Made { record, claim } = self.make_container(target, command, options, how.pull)?;
         let attachment = Attachment { timeout: options.timeout, ..attachment };
-        let started = self.start_attached(&record, lock, attachment);
+        let started = made(&record).and_then(|()| self.start_attached(&record, claim, attachment));
         let shown = command.map(Command::display);
         let finished = started.and_then(|streams| self.follow(streams, shown.as_deref(), how, pass));
-        let (result, detached) = finished.inspect_err(|_| self.give_up(&record))?;
+        let (result, detached) = finished.inspect_err(|_| self.discard(&record))?;
         Ok(Finished { result, record, detached })
     }
 
@@ -75,12 +74,12 @@ impl Engine {
         attachment: Attachment,
         pass: &mut OutputSink<'_>,
     ) -> Result<Finished> {
-        let (record, lock) = self.take_for_start(name)?;
-        let Some(lock) = lock else {
+        let (record, claim) = self.take_for_start(name)?;
+        let Some(claim) = claim else {
             let message = format!("container '{}' is already running", record.name);
             return Err(Error::new(Kind::InUse, message).with_hint("attach to it"));
         };
-        let streams = self.start_attached(&record, lock, attachment)?;
+        let streams = self.start_attached(&record, claim, attachment)?;
         let (result, detached) = self.follow(streams, None, how, pass)?;
         Ok(Finished { result, record, detached })
     }
@@ -154,14 +153,6 @@ impl Engine {
                 }
                 _ => Err(error),
             },
-        }
-    }
-
-    /// A foreground container whose caller got an error: if it was to be removed and its monitor could not, now.
-    fn give_up(&self, record: &Record) {
-        if record.auto_remove {
-            // What cannot be removed now is swept later; the first cause is what the caller needs.
-            let _ = self.settle();
         }
     }
 }

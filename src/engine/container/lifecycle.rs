@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::super::Engine;
+use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, Result};
 use super::super::image::Policy;
-use super::super::store::running::RunLock;
 use super::cgroups::Cgroup;
+use super::claim::{Claim, Claimed};
 use super::client::{Answer, Client};
 use super::create::{Made, Target};
 use super::find::Listed;
@@ -47,10 +48,28 @@ impl Engine {
         pull: Policy,
         made: &mut dyn FnMut(&Record) -> Result<()>,
     ) -> Result<Record> {
-        let Made { record, lock } = self.make_container(target, command, options, pull)?;
-        made(&record)?;
-        self.start_detached(&record, lock, 0)?;
+        let Made { record, claim } = self.make_container(target, command, options, pull)?;
+        let started = made(&record).and_then(|()| self.start_detached(&record, claim, 0));
+        started.inspect_err(|_| self.discard(&record))?;
         Ok(record)
+    }
+
+    /// Removes a container that is to be removed at its end, and has not got as far as a monitor that could do it.
+    pub(super) fn discard(&self, record: &Record) {
+        let remove = || -> Result<()> {
+            // Whatever was interrupted: this is brief.
+            let engine = self.with_cancel(Cancel::new()?);
+            if let (true, Claimed::Mine(claim)) = (record.auto_remove, engine.claim(&record.id)?)
+                && engine.container_find(&record.id)?.is_some()
+            {
+                removal::remove_folder(self.store(), record, true)?;
+                self.event("destroy", record, &[]);
+                drop(claim);
+            }
+            Ok(())
+        };
+        // The first cause is what the caller needs.
+        let _ = remove();
     }
 
     /// Starts a container; one that runs already stays as it is.
@@ -58,9 +77,9 @@ impl Engine {
     /// # Errors
     /// `not_found`; what kept the program from starting.
     pub fn container_start(&self, name: &str) -> Result<()> {
-        let (record, lock) = self.take_for_start(name)?;
-        match lock {
-            Some(lock) => self.start_detached(&record, lock, 0).map(drop),
+        let (record, claim) = self.take_for_start(name)?;
+        match claim {
+            Some(claim) => self.start_detached(&record, claim, 0).map(drop),
             None if self.container_state(&record.id)?.status == Status::Paused => {
                 let message = format!("container '{}' is paused", record.name);
                 Err(Error::new(Kind::InUse, message).with_hint("unpause it"))
@@ -69,27 +88,18 @@ impl Engine {
         }
     }
 
-    /// The container and its lock; no lock when it runs already.
-    pub(super) fn take_for_start(&self, name: &str) -> Result<(Record, Option<RunLock>)> {
+    /// The container and the right to start it; none when it runs already.
+    pub(super) fn take_for_start(&self, name: &str) -> Result<(Record, Option<Claim>)> {
         let record = self.container(name)?;
-        let lock = match self.store().try_run_lock(&record.id)? {
-            Some(lock) => lock,
-            None if self.is_served(&record)? => return Ok((record, None)),
-            // Its monitor is about to end, or somebody else is starting it right now.
-            None => self.store().run_lock(&record.id, self.cancel())?,
-        };
-        // It may have been removed, or started and killed, while we waited.
-        drop(lock);
-        self.settle()?;
-        let record = self.container(&record.id)?;
-        match self.store().try_run_lock(&record.id)? {
-            Some(lock) => Ok((record, Some(lock))),
-            None => Ok((record, None)),
+        match self.claim(&record.id)? {
+            Claimed::Served(..) => Ok((record, None)),
+            Claimed::Mine(claim) => {
+                // What a killed monitor left goes before anything new comes.
+                self.settle_held(&record.id)?;
+                // It may have been removed or renamed while we waited.
+                Ok((self.container(&record.id)?, Some(claim)))
+            }
         }
-    }
-
-    fn is_served(&self, record: &Record) -> Result<bool> {
-        Ok(Client::connect(&record::folder(self.store().root(), &record.id))?.is_some())
     }
 
     /// A connection to the monitor; `None` when there is none.
@@ -97,7 +107,8 @@ impl Engine {
         Client::connect(&record::folder(self.store().root(), &record.id))
     }
 
-    fn tell(&self, record: &Record, order: &Order, what: &str) -> Result<()> {
+    /// Has the monitor obey an order; the connection it did so on.
+    fn tell(&self, record: &Record, order: &Order, what: &str) -> Result<Client> {
         let Some(client) = self.connect(record)? else {
             let state = self.container_state(&record.id)?;
             let message = format!("cannot {what} container '{}': it is {}", record.name, state.status.name());
@@ -105,7 +116,8 @@ impl Engine {
         };
         client.order(order, &[])?;
         match client.answer(self.cancel(), &|message| self.warn_once(message)) {
-            Ok(_) => Ok(()),
+            Ok(Answer::Done) => Ok(client),
+            Ok(_) => Err(Error::invalid(format!("cannot {what} container '{}': it has ended", record.name))),
             Err(error) if error.kind() == Kind::Interrupted => Err(error),
             Err(error) => Err(error.context(format!("cannot {what} container '{}'", record.name))),
         }
@@ -150,10 +162,9 @@ impl Engine {
     /// `not_found`; `invalid_argument` when it does not run.
     pub fn container_kill(&self, name: &str, signal: i32) -> Result<()> {
         let record = self.container(name)?;
-        self.tell(&record, &Order::Signal(signal), "kill")?;
-        if signal == libc::SIGKILL
-            && let Some(client) = self.connect(&record)?
-        {
+        let client = self.tell(&record, &Order::Signal(signal), "kill")?;
+        // On the same connection: by another one could wait for the end of a later run.
+        if signal == libc::SIGKILL {
             self.await_end(&client)?;
         }
         Ok(())
@@ -180,7 +191,7 @@ impl Engine {
     /// # Errors
     /// `not_found`; `invalid_argument` when it does not run, `in_use` when it is paused already.
     pub fn container_pause(&self, name: &str) -> Result<()> {
-        self.tell(&self.container(name)?, &Order::Pause, "pause")
+        self.tell(&self.container(name)?, &Order::Pause, "pause").map(drop)
     }
 
     /// Thaws them.
@@ -188,7 +199,7 @@ impl Engine {
     /// # Errors
     /// `not_found`; `invalid_argument` when it is not paused.
     pub fn container_unpause(&self, name: &str) -> Result<()> {
-        self.tell(&self.container(name)?, &Order::Resume, "unpause")
+        self.tell(&self.container(name)?, &Order::Resume, "unpause").map(drop)
     }
 
     /// Waits for a container's end and returns its exit code; at once for one that does not run.
@@ -202,7 +213,11 @@ impl Engine {
         {
             return Ok(ending.code);
         }
-        Ok(self.container_state(&record.id)?.exit_code)
+        match self.container_find(&record.id)? {
+            Some(record) => Ok(self.container_state(&record.id)?.exit_code),
+            // Its monitor was killed, and it was one to be removed.
+            None => Ok(128 + libc::SIGKILL),
+        }
     }
 
     /// Removes a container. One that runs is killed first with `force`; `data` takes its data folders along.
@@ -211,25 +226,35 @@ impl Engine {
     /// `not_found`; `in_use` when it runs and `force` is not set.
     pub fn container_remove(&self, name: &str, force: bool, data: bool) -> Result<()> {
         let record = self.container(name)?;
-        if !force && self.connect(&record)?.is_some() {
-            let status = self.container_state(&record.id)?.status;
-            if status.is_live() || status == Status::Restarting {
-                let message = format!("cannot remove container '{}': it is {}", record.name, status.name());
-                return Err(Error::new(Kind::InUse, message).with_hint("stop it first, or remove it by force"));
+        let claim = match self.claim(&record.id)? {
+            Claimed::Mine(claim) => claim,
+            Claimed::Served(client, turn) => {
+                if !force {
+                    return Err(self.cannot_remove(&record)?);
+                }
+                client.order(&Order::Stop { signal: Some(libc::SIGKILL), timeout: Some(0) }, &[])?;
+                self.await_end(&client)?;
+                let claim = self.claim_after(&record.id, turn)?;
+                // Its monitor has removed it already if it was one for that.
+                if self.container_find(&record.id)?.is_none() {
+                    return Ok(());
+                }
+                claim
             }
-        }
-        if let Some(client) = self.connect(&record)? {
-            client.order(&Order::Stop { signal: Some(libc::SIGKILL), timeout: Some(0) }, &[])?;
-            self.await_end(&client)?;
-        }
-        let lock = self.store().run_lock(&record.id, self.cancel())?;
-        // Its monitor has removed it already if it was one for that.
-        if self.container_find(&record.id)?.is_some() {
-            removal::remove_folder(self.store(), &record, data)?;
-            self.event("destroy", &record, &[]);
-        }
-        drop(lock);
+        };
+        // Somebody else may have removed or renamed it while we waited.
+        let record = self.container(&record.id)?;
+        removal::remove_folder(self.store(), &record, data)?;
+        self.event("destroy", &record, &[]);
+        drop(claim);
         Ok(())
+    }
+
+    fn cannot_remove(&self, record: &Record) -> Result<Error> {
+        let status = self.container_state(&record.id)?.status;
+        let doing = if status.is_live() || status == Status::Restarting { status.name() } else { "starting" };
+        let message = format!("cannot remove container '{}': it is {doing}", record.name);
+        Ok(Error::new(Kind::InUse, message).with_hint("stop it first, or remove it by force"))
     }
 
     /// Gives a container another name.
@@ -241,7 +266,7 @@ impl Engine {
         if record.name == new {
             return Err(Error::invalid(format!("container '{new}' has that name already")));
         }
-        let _mine = self.store().lock_object(&format!("container-{}", record.id), self.cancel())?;
+        let _turn = self.turn(&record.id)?;
         let old = self.container(&record.id)?;
         names::reserve(self.store(), Some(new), &old.id, self.cancel())?;
         let renamed = Record { name: new.into(), ..old.clone() };
@@ -262,7 +287,7 @@ impl Engine {
     /// `not_found`, `invalid_argument`, and what the kernel refuses: then everything is as it was.
     pub fn container_update(&self, name: &str, update: &Update) -> Result<()> {
         let record = self.container(name)?;
-        let _mine = self.store().lock_object(&format!("container-{}", record.id), self.cancel())?;
+        let _turn = self.turn(&record.id)?;
         let mut record = self.container(&record.id)?;
         if let Some(restart) = update.restart {
             if record.auto_remove && restart != Restart::No {
@@ -311,12 +336,16 @@ impl Engine {
                 continue;
             }
             // One that somebody has just started is none of ours any more.
-            let Some(lock) = self.store().try_run_lock(&listed.record.id)? else { continue };
-            pruned.bytes += self.container_size(&listed.record)?;
-            removal::remove_folder(self.store(), &listed.record, false)?;
-            self.event("destroy", &listed.record, &[]);
-            drop(lock);
-            pruned.ids.push(listed.record.id);
+            let Claimed::Mine(claim) = self.claim(&listed.record.id)? else { continue };
+            let Some(record) = self.container_find(&listed.record.id)? else { continue };
+            if self.container_state(&record.id)? != listed.state {
+                continue;
+            }
+            pruned.bytes += self.container_size(&record)?;
+            removal::remove_folder(self.store(), &record, false)?;
+            self.event("destroy", &record, &[]);
+            drop(claim);
+            pruned.ids.push(record.id);
         }
         Ok(pruned)
     }

@@ -195,6 +195,19 @@ pub fn release(store: &Store, name: &str, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Gives up all names of an id that has no container.
+///
+/// # Errors
+/// `os`.
+pub fn forget(store: &Store, id: &str) -> Result<()> {
+    let folder = store.join("names");
+    for entry in fs::read_dir(&folder).os(|| format!("list {}", folder.display()))? {
+        let entry = entry.os(|| format!("list {}", folder.display()))?;
+        release(store, &entry.file_name().to_string_lossy(), id)?;
+    }
+    Ok(())
+}
+
 fn gone(removed: io::Result<()>, path: &std::path::Path) -> Result<()> {
     match removed {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

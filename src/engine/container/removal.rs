@@ -1,7 +1,9 @@
 //! Taking a container away: its folder, name, control group, data folders.
 
 use std::fs;
-use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::super::error::{OsContext, Result};
 use super::super::store::{Store, remove_tree};
@@ -11,26 +13,44 @@ use super::{cgroups, names};
 /// Removes everything of a container that nobody runs; the caller has its lock. With `data`, the data folders made for
 /// it, too.
 ///
-/// From the first step on the container does not exist for anybody: its folder is moved to where things are swept, so
-/// that a removal that is cut short is finished by the next command.
+/// Data goes first, as nobody would find it without its container. Then the container ceases to exist for everybody: its
+/// folder is moved to where things are swept, so that a removal that is cut short is finished by the next command.
 ///
 /// # Errors
 /// `os`.
 pub fn remove_folder(store: &Store, record: &Record, data: bool) -> Result<()> {
-    let folder = record::folder(store.root(), &record.id);
-    let trash = store.join("tmp").join(&record.id);
-    match fs::rename(&folder, &trash) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).os(|| format!("remove {}", folder.display())),
-        _ => {}
+    if data {
+        remove_data(store, record)?;
     }
+    let folder = record::folder(store.root(), &record.id);
+    let trash = store.join("tmp").join(format!("{}-gone", record.id));
+    // Locked, as everything in `tmp` is that somebody still works on.
+    let held = fs::File::open(&folder).os(|| format!("open {}", folder.display()))?;
+    flock(&held, FlockOperation::LockExclusive).os(|| format!("lock {}", folder.display()))?;
+    fs::rename(&folder, &trash).os(|| format!("remove {}", folder.display()))?;
     names::release(store, &record.name, &record.id)?;
     cgroups::sweep(&format!("/moonshell/{}", record.id))?;
-    remove_tree(&trash).os(|| format!("remove {}", trash.display()))?;
-    if data {
-        for folder in &record.data {
-            let path = store.join("volumes").join(&folder.name);
-            remove_tree(&path).os(|| format!("remove {}", path.display()))?;
-        }
+    remove_tree(&trash).os(|| format!("remove {}", trash.display()))
+}
+
+/// Removes what was made elsewhere for a container in the work area `id` whose maker was killed.
+///
+/// # Errors
+/// `os`.
+pub fn remove_unborn(root: &Path, id: &str) -> Result<()> {
+    let store = Store::attach(root);
+    cgroups::sweep(&format!("/moonshell/{id}"))?;
+    // A damaged record is one that was not written to its end: nothing else had been made by then.
+    match record::read_record(&store.join("tmp").join(id)) {
+        Ok(Some(record)) if record.id == id => remove_data(&store, &record),
+        _ => Ok(()),
+    }
+}
+
+fn remove_data(store: &Store, record: &Record) -> Result<()> {
+    for folder in &record.data {
+        let path = store.join("volumes").join(&folder.name);
+        remove_tree(&path).os(|| format!("remove {}", path.display()))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::Engine;
 use super::super::error::{Error, Kind, OsContext, Result};
-use super::super::store::running::RunLock;
+use super::claim::Claim;
 use super::client::{Answer, Client};
 use super::detach::DetachKeys;
 use super::monitor::read_spec;
@@ -38,8 +38,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::start_attached`].
-    pub(super) fn start_detached(&self, record: &Record, lock: RunLock, restarts: u32) -> Result<i32> {
-        let client = Client::new(self.hand_to_monitor(record, lock, false, restarts, &[])?);
+    pub(super) fn start_detached(&self, record: &Record, claim: Claim, restarts: u32) -> Result<i32> {
+        let client = Client::new(self.hand_to_monitor(record, claim, false, restarts, &[])?);
         match client.answer(self.cancel(), &|message| self.warn_once(message)) {
             Ok(Answer::Started(pid)) => Ok(pid),
             Ok(Answer::Gone) => Err(Error::new(Kind::Internal, super::streams::MONITOR_KILLED)),
@@ -53,16 +53,16 @@ impl Engine {
     /// # Errors
     /// `not_found` with exit code 127 and `permission` (or another) with 126 when the program cannot be executed: these
     /// come when the streams are read; `not_found` for another container whose namespaces it shares; `os`.
-    pub(super) fn start_attached(&self, record: &Record, lock: RunLock, attachment: Attachment) -> Result<Streams> {
+    pub(super) fn start_attached(&self, record: &Record, claim: Claim, attachment: Attachment) -> Result<Streams> {
         let ends = Ends::new(record.tty, record.interactive)?;
-        let control = self.hand_to_monitor(record, lock, true, 0, &ends.theirs())?;
+        let control = self.hand_to_monitor(record, claim, true, 0, &ends.theirs())?;
         ends.streams(control, attachment, record.tty)
     }
 
     fn hand_to_monitor(
         &self,
         record: &Record,
-        lock: RunLock,
+        claim: Claim,
         bound: bool,
         restarts: u32,
         stdio: &[BorrowedFd<'_>],
@@ -74,11 +74,18 @@ impl Engine {
         let memory = memory_file(&Request::Kept { root, id, bound, attach, restarts, seccomp_flags })?;
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socketpair")?;
-        let held = lock.fd().ok_or_else(|| Error::new(Kind::Internal, "a container's lock is gone"))?;
-        let mut fds = vec![memory.as_fd(), theirs.as_fd(), held, filter.program.as_fd()];
+        let held = claim.run.fd().ok_or_else(|| Error::new(Kind::Internal, "a container's lock is gone"))?;
+        // Made here, so that whoever finds the lock taken can connect.
+        let folder = record::folder(self.store().root(), &record.id);
+        let listener = super::monitor::listen_in(&folder)?;
+        let mut fds = vec![memory.as_fd(), theirs.as_fd(), held, filter.program.as_fd(), listener.as_fd()];
         fds.extend_from_slice(stdio);
-        self.ask_spawner(&fds)?;
-        lock.hand_over();
+        if let Err(error) = self.ask_spawner(&fds) {
+            // A socket nobody listens on is swept by the next start, too.
+            let _ = std::fs::remove_file(folder.join("control"));
+            return Err(error);
+        }
+        claim.hand_over();
         Ok(control)
     }
 

@@ -25,8 +25,8 @@ pub const FD_CONTROL: usize = 1;
 pub const FD_LOCK: usize = 2;
 /// A memory file with the seccomp program; empty for none.
 pub const FD_SECCOMP: usize = 3;
-/// Standard input, output and error follow here: the program's own, unless the container is one that is kept; then
-/// they are the first client's.
+/// Standard input, output and error follow here: the program's own. Of a container that is kept its listening socket
+/// comes first, and the streams are the first client's.
 pub const FD_STDIO: usize = 4;
 
 /// Everything a monitor needs to start one container.

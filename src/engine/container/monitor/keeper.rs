@@ -41,6 +41,8 @@ pub struct Charge {
     pub id: String,
     /// Its lock.
     pub lock: OwnedFd,
+    /// Where its clients connect.
+    pub listener: OwnedFd,
     /// Its system call filter; empty for none.
     pub seccomp: Vec<u8>,
     /// The filter's flags.
@@ -92,8 +94,6 @@ pub struct Keeper {
     run: Option<Run>,
     restart_at: Option<Instant>,
     backoff: Backoff,
-    // The ranges of memory that hold this program.
-    program: Vec<(usize, usize)>,
 }
 
 /// What one turn of `poll` found.
@@ -132,7 +132,7 @@ pub fn read_spec(folder: &Path) -> Result<Spec> {
 
 impl Keeper {
     fn begin(charge: Charge, first: First) -> Result<Keeper> {
-        let Charge { root, id, lock, seccomp, seccomp_flags, restarts } = charge;
+        let Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts } = charge;
         let folder = record::folder(&root, &id);
         let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
         let record =
@@ -147,7 +147,6 @@ impl Keeper {
             ..State::default()
         };
         let log = record.log.keep.then(|| Log::open(&folder.join("container.log"), &record.log)).transpose()?;
-        let listener = service::listen_in(&folder)?;
         let mut keeper = Keeper {
             clients: Clients::default(),
             relay: Relay::default(),
@@ -157,7 +156,6 @@ impl Keeper {
             run: None,
             restart_at: None,
             backoff: Backoff::default(),
-            program: sys::memory::program(),
             root,
             folder,
             record,
@@ -300,7 +298,7 @@ impl Keeper {
         let idle = Timespec { tv_sec: IDLE_SECONDS, tv_nsec: 0 };
         match poll(&mut fds, Some(left.as_ref().unwrap_or(&idle))) {
             Ok(0) if left.is_none() => {
-                if let Err(e) = sys::memory::rest(&mut fds, &self.program)
+                if let Err(e) = sys::memory::rest(&mut fds, sys::memory::program())
                     && e.kind() != std::io::ErrorKind::Interrupted
                 {
                     return Err(e).os(|| "poll");

@@ -16,7 +16,7 @@ mod relay;
 mod service;
 
 pub use keeper::{null, read_spec};
-pub use service::address;
+pub use service::{address, listen_in};
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -55,9 +55,13 @@ pub fn run(fds: Vec<OwnedFd>) -> i32 {
             let _ = send(&control, &report, None);
         }
         Request::Kept { root, id, bound, attach, restarts, seccomp_flags } => {
-            let first = keeper::First { control: parts.control, bound, attach, stdio: parts.stdio };
-            let (lock, seccomp) = (parts.lock, parts.seccomp);
-            keeper::run(keeper::Charge { root, id, lock, seccomp, seccomp_flags, restarts }, first);
+            let Parts { control, lock, seccomp, mut stdio } = parts;
+            if stdio.is_empty() {
+                return 1;
+            }
+            let listener = stdio.remove(0);
+            let first = keeper::First { control, bound, attach, stdio };
+            keeper::run(keeper::Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts }, first);
         }
     }
     0

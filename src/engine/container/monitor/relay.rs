@@ -49,6 +49,8 @@ pub struct Relay {
     terminal: bool,
     close_input: bool,
     input_once: bool,
+    // Asked for before there was a terminal, or by the last client that did.
+    size: Option<(u16, u16)>,
     audience: Vec<Audience>,
 }
 
@@ -70,6 +72,7 @@ impl Relay {
         self.input = master.try_clone().ok();
         (self.outputs, self.terminal) = ([Some(master), None], true);
         self.start();
+        self.apply_size();
     }
 
     fn start(&mut self) {
@@ -97,10 +100,13 @@ impl Relay {
     }
 
     /// Gives the container's terminal a size.
-    pub fn resize(&self, rows: u16, columns: u16) {
-        if self.terminal
-            && let Some(master) = &self.outputs[0]
-        {
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        self.size = Some((rows, columns));
+        self.apply_size();
+    }
+
+    fn apply_size(&self) {
+        if let (true, Some(master), Some((rows, columns))) = (self.terminal, &self.outputs[0], self.size) {
             let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             // The program may have ended; then nobody looks at the size.
             let _ = rustix::termios::tcsetwinsize(master, size);

@@ -116,6 +116,8 @@ pub enum Input {
 pub struct Options {
     /// Its name; a made-up one when not given.
     pub name: Option<String>,
+    /// For which machine, such as `linux/arm64`; this one's when not given.
+    pub platform: Option<String>,
     /// Replaces the image's entrypoint; an empty one takes it away.
     pub entrypoint: Option<Vec<String>>,
     /// Variables; they win over the image's. `None` removes one.
