@@ -259,7 +259,8 @@ pub fn lines_class() -> Class {
                     None => Ok::<_, mlua::Error>(MultiValue::new()),
                     Some(line) => {
                         let stream = if line.stream == Stream::Out { "stdout" } else { "stderr" };
-                        let text = lua.create_string(line.text.strip_suffix('\n').filter(|_| !ends).unwrap_or(&line.text))?;
+                        let text =
+                            lua.create_string(line.text.strip_suffix('\n').filter(|_| !ends).unwrap_or(&line.text))?;
                         (text, stream, line.time.seconds()).into_lua_multi(lua)
                     }
                 },
