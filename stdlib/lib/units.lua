@@ -58,8 +58,9 @@ function units.full_name(name)
   local repository, tag, digest = units.split_name(name)
   local host = repository:match "^([^/]+)/"
   if not host or not (host:find "[.:]" or host == "localhost") then
-    repository = "docker.io/" .. (repository:find("/", 1, true) and "" or "library/") .. repository
+    repository = "docker.io/" .. repository
   end
+  repository = repository:gsub("^docker%.io/([^/]+)$", "docker.io/library/%1")
   if digest then
     return repository .. "@" .. digest
   end

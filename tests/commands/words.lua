@@ -60,7 +60,7 @@ return {
     for name, full in pairs {
       ["debian"] = "docker.io/library/debian:latest",
       ["me/app:1"] = "docker.io/me/app:1",
-      ["docker.io/x"] = "docker.io/x:latest",
+      ["docker.io/x"] = "docker.io/library/x:latest",
       ["ghcr.io/me/app"] = "ghcr.io/me/app:latest",
       ["localhost/app:1"] = "localhost/app:1",
       ["127.0.0.1:5000/app"] = "127.0.0.1:5000/app:latest",
