@@ -40,7 +40,7 @@ fn boot(parameter: &str) -> String {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
     let moonshell = Path::new(env!("CARGO_BIN_EXE_moonshell"));
     let made = Command::new(tests.join("initrd.sh"))
-        .args([moonshell, &modules, &tests.join("check.lua"), &cgroup_tests(), &initrd])
+        .args([moonshell, &modules, &tests, &cgroup_tests(), &initrd])
         .status()
         .unwrap();
     assert!(made.success());
@@ -62,11 +62,13 @@ fn boot(parameter: &str) -> String {
 fn an_older_kernel_with_cgroup_v2() {
     let text = boot("");
     assert!(text.contains("ALL GOOD") && text.contains("STATUS 0"), "{text}");
+    assert!(text.contains("LASTING GOOD") && text.contains("LASTING 0"), "{text}");
     assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
 }
 
 #[test]
 fn an_older_kernel_with_cgroup_v1() {
     let text = boot("cgroups=v1");
+    assert!(text.contains("LASTING GOOD") && text.contains("LASTING 0"), "{text}");
     assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
 }

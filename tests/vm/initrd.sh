@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPT CGROUP_TESTS OUTPUT
+# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPTS_FOLDER CGROUP_TESTS OUTPUT
 set -eu
-moonshell=$1 modules=$2 script=$3 tests=$4 output=$5
+moonshell=$1 modules=$2 scripts=$3 tests=$4 output=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bin" "$work/modules"
 cp /bin/busybox "$work/bin/busybox"
 cp "$moonshell" "$work/bin/moonshell"
 cp "$modules"/kernel/fs/overlayfs/overlay.ko* "$work/modules/"
-cp "$script" "$work/script.lua"
+cp "$scripts"/*.lua "$work/"
 cp "$tests" "$work/bin/cgroups-tests"
 
 # The first file system cannot be the parent of a pivot_root, so everything moves to a tmpfs first.
@@ -18,7 +18,7 @@ cat >"$work/init" <<'INIT'
 /bin/busybox mount -t proc proc /proc
 /bin/busybox insmod /modules/overlay.ko
 /bin/busybox mount -t tmpfs -o size=1g,mode=755 tmpfs /new
-/bin/busybox cp -a /bin /second /script.lua /new/
+/bin/busybox cp -a /bin /second /*.lua /new/
 exec /bin/busybox switch_root /new /bin/busybox sh /second
 INIT
 cat >"$work/second" <<'SECOND'
@@ -39,9 +39,11 @@ if grep -q cgroups=v1 /proc/cmdline; then
     done
 else
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    moonshell --root /state --progress none /script.lua 2>&1
+    moonshell --root /state --progress none /check.lua 2>&1
     echo "STATUS $?"
 fi
+moonshell --root /state --progress none /lasting.lua 2>&1
+echo "LASTING $?"
 cgroups-tests --test-threads=1 2>&1
 echo "CGROUPS $?, LEFT $(find /sys/fs/cgroup -path '*/moonshell/*' -type d | wc -l)"
 poweroff -f
