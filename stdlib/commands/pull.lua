@@ -20,7 +20,7 @@ return {
       if not flags.quiet then
         command.print("Digest:", img.digest)
       end
-      command.print(name)
+      command.print(units.full_name(name))
     end
     if not flags.all_tags then
       return pull(args.name)

@@ -11,13 +11,13 @@ return {
     { long = "volumes", short = "v", help = "Also remove its anonymous volumes" },
   },
   run = function(args, flags)
-    return command.each(args.container, function(name)
+    return command.all(args.container, function(name)
       local c = container.get(name)
       if not c and flags.force then
         return command.warning("no such container '" .. name .. "'")
       end
       containers.find(name):remove { force = flags.force, volumes = flags.volumes }
-      command.print(name)
+      return name
     end)
   end,
 }

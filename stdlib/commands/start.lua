@@ -15,7 +15,7 @@ return {
   },
   run = function(args, flags)
     if not (flags.attach or flags.interactive) then
-      local status = containers.each(args.container, function(c)
+      local status = containers.all(args.container, function(c)
         c:start()
       end)
       return status == 0 and 0 or 125

@@ -123,25 +123,28 @@ function command.each(names, act)
   return status
 end
 
---- As `each`, all at the same time; what the calls return is printed in the order of the names.
+local AT_ONCE = 50 -- each call has a thread
+
+--- As `each`, at the same time; what the calls return is printed in the order of the names.
 function command.all(names, act)
-  if #names == 1 then
-    return command.each(names, function(name)
-      command.print(act(name))
+  local status = 0
+  for first = 1, #names, AT_ONCE do
+    local branches = {}
+    for _, name in ipairs { table.unpack(names, first, math.min(first + AT_ONCE - 1, #names)) } do
+      branches[#branches + 1] = function()
+        return table.pack(pcall(act, name))
+      end
+    end
+    local failed = command.each(parallel(branches), function(result)
+      if not result[1] then
+        error(result[2], 0)
+      elseif result[2] ~= nil then
+        command.print(result[2])
+      end
     end)
+    status = math.max(status, failed)
   end
-  local branches = {}
-  for index, name in ipairs(names) do
-    branches[index] = function()
-      return table.pack(pcall(act, name))
-    end
-  end
-  return command.each(parallel(branches), function(result)
-    if not result[1] then
-      error(result[2], 0)
-    end
-    command.print(result[2])
-  end)
+  return status
 end
 
 -- Modules ----------------------------------------------------------------------------------------------------------

@@ -124,10 +124,11 @@ create.words = { { name = "image" }, { name = "command", many = true, optional =
 local SAME = {
   "blkio_weight", "blkio_weight_device", "cap_add", "cap_drop", "cgroupns", "cidfile", "cpu_period", "cpu_quota",
   "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_write_bps",
-  "device_write_iops", "dns", "dns_search", "domainname", "env_file", "group_add", "hostname", "init", "interactive",
-  "ipc", "log_driver", "memory", "memory_reservation", "memory_swappiness", "name", "network", "oom_kill_disable",
-  "oom_score_adj", "pid", "pids_limit", "platform", "privileged", "pull", "read_only", "restart", "security_opt", "shm_size",
-  "stop_signal", "stop_timeout", "tmpfs", "tty", "user", "userns", "uts", "volumes_from", "workdir",
+  "device_write_iops", "dns", "dns_search", "domainname", "env_file", "group_add", "hostname", "init",
+  "interactive", "ipc", "log_driver", "memory", "memory_reservation", "memory_swappiness", "name", "network",
+  "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform", "privileged", "pull", "read_only",
+  "restart", "security_opt", "shm_size", "stop_signal", "stop_timeout", "tmpfs", "tty", "user", "userns", "uts",
+  "volumes_from", "workdir",
 }
 
 -- Those that are not.

@@ -53,4 +53,18 @@ function units.split_name(name)
   return repository or rest, tag, digest
 end
 
+--- A name with nothing left out: "docker.io/library/debian:latest".
+function units.full_name(name)
+  local repository, tag, digest = units.split_name(name)
+  local host = repository:match "^([^/]+)/"
+  if not host or not (host:find "[.:]" or host == "localhost") then
+    repository = "docker.io/" .. repository
+  end
+  repository = repository:gsub("^docker%.io/([^/]+)$", "docker.io/library/%1")
+  if digest then
+    return repository .. "@" .. digest
+  end
+  return repository .. ":" .. (tag or "latest")
+end
+
 return units

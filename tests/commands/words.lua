@@ -57,6 +57,17 @@ return {
       same(name, tag, parts[2])
       same(name, digest, parts[3])
     end
+    for name, full in pairs {
+      ["debian"] = "docker.io/library/debian:latest",
+      ["me/app:1"] = "docker.io/me/app:1",
+      ["docker.io/x"] = "docker.io/library/x:latest",
+      ["ghcr.io/me/app"] = "ghcr.io/me/app:latest",
+      ["localhost/app:1"] = "localhost/app:1",
+      ["127.0.0.1:5000/app"] = "127.0.0.1:5000/app:latest",
+      ["debian@sha256:00"] = "docker.io/library/debian@sha256:00",
+    } do
+      same(name, units.full_name(name), full)
+    end
     same("glob", ("a.b+c"):find(filter.glob "a.*?c") ~= nil, true)
     same("glob", ("axb"):find(filter.glob "a.b") ~= nil, false)
     same("labels", filter.labels({ a = "1" }, { "a", "a=1" }), true)
