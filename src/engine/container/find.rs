@@ -7,6 +7,7 @@ use super::super::Engine;
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::events::{self, Event};
 use super::record::{self, Record, State, Status, Time};
+use super::streams::MONITOR_KILLED;
 use super::{cgroups, names, removal};
 
 /// A container and what it is doing.
@@ -169,8 +170,7 @@ impl Engine {
         if state.status.is_live() || state.status == Status::Restarting {
             let same_boot = state.boot == record::boot_id();
             (state.exit_code, state.signal) = if same_boot { (137, Some(libc::SIGKILL)) } else { (255, None) };
-            let why =
-                if same_boot { "its monitor was killed, and the container with it" } else { "the host was restarted" };
+            let why = if same_boot { MONITOR_KILLED } else { "the host was restarted" };
             state.error = Some(why.into());
             (state.status, state.pid, state.monitor) = (Status::Exited, 0, 0);
             state.finished = Some(Time::now());

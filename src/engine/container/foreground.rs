@@ -10,7 +10,7 @@ use super::create::{Made, Target};
 use super::options::{Command, Input, Options};
 use super::record::{self, Record};
 use super::start::{Attachment, Ends};
-use super::streams::{Ending, Outcome, OutputSink, Stream, Streams};
+use super::streams::{Ending, MONITOR_KILLED, Outcome, OutputSink, Stream, Streams};
 use super::wire::Order;
 
 /// How much output an error carries, in bytes.
@@ -58,7 +58,7 @@ impl Engine {
         let attachment = Attachment { timeout: options.timeout, ..attachment };
         let started = made(&record).and_then(|()| self.start_attached(&record, claim, attachment));
         let shown = command.map(Command::display);
-        let finished = started.and_then(|streams| self.follow(streams, shown.as_deref(), how, pass));
+        let finished = started.and_then(|streams| self.follow(&record, streams, shown.as_deref(), how, pass));
         let (result, detached) = finished.inspect_err(|_| self.discard(&record))?;
         Ok(Finished { result, record, detached })
     }
@@ -80,7 +80,7 @@ impl Engine {
             return Err(Error::new(Kind::InUse, message).with_hint("attach to it"));
         };
         let streams = self.start_attached(&record, claim, attachment)?;
-        let (result, detached) = self.follow(streams, None, how, pass)?;
+        let (result, detached) = self.follow(&record, streams, None, how, pass)?;
         Ok(Finished { result, record, detached })
     }
 
@@ -103,13 +103,14 @@ impl Engine {
         let ends = Ends::new(record.tty, input)?;
         client.order(&Order::Attach { input }, &ends.theirs())?;
         let streams = ends.streams(client.into_fd(), attachment, record.tty)?.leave_on_cancel();
-        let (result, detached) = self.follow(streams, None, how, pass)?;
+        let (result, detached) = self.follow(&record, streams, None, how, pass)?;
         Ok(Finished { result, record, detached })
     }
 
     /// Moves streams until the end; what is captured, and whether the caller detached.
     pub(super) fn follow(
         &self,
+        record: &Record,
         streams: Streams,
         shown: Option<&str>,
         how: Foreground,
@@ -134,6 +135,7 @@ impl Engine {
         );
         match outcome {
             Ok(Outcome::Detached) => Ok((result, true)),
+            Ok(Outcome::Gone) => Err(self.why_gone(record)),
             Ok(Outcome::Ended(ending)) if ending.code != 0 && how.check => Err(failure(shown, ending, &tail)),
             Ok(Outcome::Ended(ending)) => {
                 result.exit_code = ending.code;
@@ -153,6 +155,25 @@ impl Engine {
                 }
                 _ => Err(error),
             },
+        }
+    }
+}
+
+impl Engine {
+    /// Why a monitor has gone away without a word: it was killed, or it had ended before it heard of us.
+    pub(super) fn why_gone(&self, record: &Record) -> Error {
+        let state = match self.settle().and_then(|()| self.container_find(&record.id)) {
+            Ok(Some(record)) => self.container_state(&record.id),
+            Ok(None) if !record.auto_remove => {
+                return Error::not_found(format!("container '{}' was removed", record.name));
+            }
+            Ok(None) => return Error::new(Kind::Internal, MONITOR_KILLED),
+            Err(error) => Err(error),
+        };
+        match state {
+            Ok(state) if state.error.as_deref() == Some(MONITOR_KILLED) => Error::new(Kind::Internal, MONITOR_KILLED),
+            Ok(state) => Error::invalid(format!("container '{}' is {}", record.name, state.status.name())),
+            Err(error) => error,
         }
     }
 }

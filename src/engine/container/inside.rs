@@ -62,7 +62,7 @@ impl Engine {
         let process = self.process_for(&record, command, options)?;
         let streams = self.order_exec(client, &process, options)?;
         let how = Foreground { capture, check, pull: Policy::Never };
-        self.follow(streams, Some(&command.display()), how, pass).map(|(result, _)| result)
+        self.follow(&record, streams, Some(&command.display()), how, pass).map(|(result, _)| result)
     }
 
     /// Starts a program in a running container and leaves it there, without streams. Returns its process id on the host.
@@ -83,7 +83,7 @@ impl Engine {
             Answer::Started(pid) => Ok(pid),
             // It ended before anybody could look.
             Answer::Ended(_) | Answer::Done => Ok(0),
-            Answer::Gone => Err(Error::new(Kind::Internal, super::streams::MONITOR_KILLED)),
+            Answer::Gone => Err(self.why_gone(&record)),
         }
     }
 

@@ -52,13 +52,16 @@ pub struct Reader {
     path: PathBuf,
     id: String,
     options: LogOptions,
-    // Files still to be read, oldest last; the current one is open.
-    older: Vec<PathBuf>,
+    // Files after the open one, the next one last. All are opened at the start, so that none is missed or read twice
+    // when the log is rotated meanwhile.
+    newer: Vec<File>,
     file: Option<BufReader<File>>,
     buffer: Vec<u8>,
     // Lines that `tail` skips.
     skip: u64,
     watch: Option<OwnedFd>,
+    // The open file has lost its name: what it holds now is all it ever will.
+    complete: bool,
     over: bool,
 }
 
@@ -101,18 +104,51 @@ impl Engine {
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.into();
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()
 }
 
+/// Opens a file of a log; `None` when it is not there. A link in the container's folder is none of ours.
+fn open(path: &Path) -> Result<Option<File>> {
+    match File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).os(|| format!("open {}", path.display())),
+    }
+}
+
+/// The files from the current one back to the one before `last` (an inode), or to the oldest there is.
+fn open_back_to(path: &Path, last: Option<u64>) -> Result<Vec<File>> {
+    let mut files: Vec<File> = Vec::new();
+    let mut seen = Vec::new();
+    for number in 0.. {
+        let Some(file) = open(&numbered(path, number))? else {
+            // The current one is missing for a moment while a new one is made.
+            if number == 0 { continue } else { break }
+        };
+        let inode = file.metadata().os(|| format!("stat {}", path.display()))?.ino();
+        if Some(inode) == last {
+            break;
+        }
+        // A rotation since the last look has moved it on by one.
+        if !seen.contains(&inode) {
+            seen.push(inode);
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
 impl Reader {
     fn open(path: PathBuf, id: String, options: LogOptions) -> Result<Reader> {
-        let older: Vec<PathBuf> =
-            (1..).map(|number| numbered(&path, number)).take_while(|path| path.exists()).collect();
         let watch = options.follow.then(|| watch(&path)).transpose()?;
-        let mut reader =
-            Reader { path, id, options, older, file: None, buffer: Vec::new(), skip: 0, watch, over: false };
+        let newer = open_back_to(&path, None)?;
+        let (file, buffer, skip) = (None, Vec::new(), 0);
+        let mut reader = Reader { path, id, options, newer, file, buffer, skip, watch, complete: false, over: false };
         if let Some(tail) = options.tail {
             reader.skip = reader.count()?.saturating_sub(tail);
         }
@@ -121,23 +157,22 @@ impl Reader {
 
     /// Lines there are now, of those that the span of time lets through.
     fn count(&mut self) -> Result<u64> {
-        let (older, file) = (self.older.clone(), self.file.take());
-        let follow = std::mem::replace(&mut self.options.follow, false);
         let mut count = 0;
-        while self.next()?.is_some() {
-            count += 1;
+        for file in self.newer.iter_mut().rev() {
+            let mut lines = BufReader::new(&mut *file);
+            while let Some(line) = next_line(&mut lines, &mut self.buffer)? {
+                count += u64::from(self.options.lets_through(&line));
+            }
+            self.buffer.clear();
+            file.seek(SeekFrom::Start(0)).os(|| "seek")?;
         }
-        (self.older, self.file, self.options.follow) = (older, file, follow);
-        self.buffer.clear();
         Ok(count)
     }
 
     fn next(&mut self) -> Result<Option<Line>> {
         loop {
             let Some(line) = self.raw()? else { return Ok(None) };
-            if self.options.since.is_some_and(|since| line.time < since)
-                || self.options.until.is_some_and(|until| line.time >= until)
-            {
+            if !self.options.lets_through(&line) {
                 continue;
             }
             if self.skip > 0 {
@@ -150,50 +185,44 @@ impl Reader {
 
     fn raw(&mut self) -> Result<Option<Line>> {
         loop {
-            if self.file.is_none() && !self.open_next()? {
-                return Ok(None);
+            if self.file.is_none() {
+                self.file = match self.newer.pop() {
+                    Some(file) => Some(BufReader::new(file)),
+                    None => open(&self.path)?.map(BufReader::new),
+                };
+                self.complete = !self.newer.is_empty();
             }
             let Some(file) = &mut self.file else { return Ok(None) };
-            file.read_until(b'\n', &mut self.buffer).os(|| format!("read {}", self.path.display()))?;
-            if self.buffer.last() == Some(&b'\n') {
-                let object = serde_json::from_slice::<Object>(&self.buffer);
-                self.buffer.clear();
-                // A line that a full disk cut short is skipped.
-                let Ok(object) = object else { continue };
-                return Ok(Some(object.line()));
+            if let Some(line) = next_line(file, &mut self.buffer)? {
+                return Ok(Some(line));
             }
-            if !self.at_end_of_old_file()? {
+            if !self.turn_page()? {
                 return Ok(None);
             }
+        }
+    }
+
+    /// At the end of the open file: goes on to the next one. False when there is none, for now.
+    fn turn_page(&mut self) -> Result<bool> {
+        let Some(file) = &mut self.file else { return Ok(true) };
+        if self.complete {
             self.buffer.clear();
             self.file = None;
+            return Ok(true);
         }
-    }
-
-    fn open_next(&mut self) -> Result<bool> {
-        let path = self.older.pop().unwrap_or_else(|| self.path.clone());
-        let mut options = File::options();
-        // A link in the container's folder is none of ours.
-        match options.read(true).custom_flags(libc::O_NOFOLLOW).open(&path) {
-            Ok(file) => self.file = Some(BufReader::new(file)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(e).os(|| format!("open {}", path.display())),
-        }
-        Ok(true)
-    }
-
-    /// Whether the open file will not grow any more: another one has its name, or it was emptied.
-    fn at_end_of_old_file(&mut self) -> Result<bool> {
-        let Some(file) = &mut self.file else { return Ok(true) };
         let ours = file.get_ref().metadata().os(|| format!("stat {}", self.path.display()))?;
         let Ok(current) = std::fs::metadata(&self.path) else { return Ok(false) };
         if ours.ino() != current.ino() {
+            // Something may have been written between our last look and the renaming: it is read before the next one.
+            self.newer = open_back_to(&self.path, Some(ours.ino()))?;
+            self.complete = true;
             return Ok(true);
         }
         let at = file.stream_position().os(|| "seek")?;
         if ours.len() < at {
             file.seek(SeekFrom::Start(0)).os(|| "seek")?;
             self.buffer.clear();
+            return Ok(true);
         }
         Ok(false)
     }
@@ -204,6 +233,28 @@ impl Reader {
         let mut buffer = [0; 4096];
         while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
         Ok(())
+    }
+}
+
+impl LogOptions {
+    fn lets_through(&self, line: &Line) -> bool {
+        self.since.is_none_or(|since| line.time >= since) && self.until.is_none_or(|until| line.time < until)
+    }
+}
+
+/// The next whole line; `None` at the end of the file, with what there is of a line in `buffer`.
+fn next_line(file: &mut impl BufRead, buffer: &mut Vec<u8>) -> Result<Option<Line>> {
+    loop {
+        file.read_until(b'\n', buffer).os(|| "read a log")?;
+        if buffer.last() != Some(&b'\n') {
+            return Ok(None);
+        }
+        let object = serde_json::from_slice::<Object>(buffer);
+        buffer.clear();
+        // A line that a full disk cut short is skipped.
+        if let Ok(object) = object {
+            return Ok(Some(object.line()));
+        }
     }
 }
 

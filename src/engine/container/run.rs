@@ -64,6 +64,7 @@ impl Engine {
         }
         match outcome? {
             Outcome::Ended(ending) => Ok(ending),
+            Outcome::Gone => Err(Error::new(Kind::Internal, super::streams::MONITOR_KILLED)),
             Outcome::Detached => Err(Error::new(Kind::Internal, "a step was left running")),
         }
     }

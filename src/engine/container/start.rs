@@ -42,7 +42,7 @@ impl Engine {
         let client = Client::new(self.hand_to_monitor(record, claim, false, restarts, &[])?);
         match client.answer(self.cancel(), &|message| self.warn_once(message)) {
             Ok(Answer::Started(pid)) => Ok(pid),
-            Ok(Answer::Gone) => Err(Error::new(Kind::Internal, super::streams::MONITOR_KILLED)),
+            Ok(Answer::Gone) => Err(self.why_gone(record)),
             Ok(other) => Err(Error::new(Kind::Internal, format!("unexpected answer of a monitor: {other:?}"))),
             Err(error) => Err(error),
         }

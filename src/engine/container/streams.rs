@@ -53,6 +53,8 @@ impl fmt::Display for Ending {
 pub enum Outcome {
     /// The program ended.
     Ended(Ending),
+    /// The monitor has gone away without a word.
+    Gone,
     /// The user typed the keys that leave it running.
     Detached,
 }
@@ -203,11 +205,15 @@ impl Streams {
     /// # Errors
     /// `interrupted`, `timeout`; what kept the program from starting; `os`.
     pub fn pump(mut self, cancel: &Cancel, sink: &mut OutputSink<'_>, warn: &dyn Fn(String)) -> Result<Outcome> {
-        let deadline = self.manners.timeout.map(|limit| (Instant::now() + limit, limit));
-        let mut ending: Option<Result<Ending>> = None;
+        let deadline = self.manners.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+        let mut ending: Option<Result<Outcome>> = None;
         let mut stopped: Option<Error> = None;
         let mut failed_sink: Option<Error> = None;
         while ending.is_none() || self.outputs.iter().any(Option::is_some) {
+            if stopped.is_some() && ending.is_some() {
+                // Whatever the killed program has left behind may hold its streams for ever.
+                break;
+            }
             let ready = self.wait(cancel, stopped.is_some(), ending.is_some(), deadline.map(|(at, _)| at))?;
             if stopped.is_none() {
                 if cancel.is_cancelled() && self.leaves {
@@ -251,7 +257,7 @@ impl Streams {
             return Err(error);
         }
         let none = || Err(Error::new(Kind::Internal, "the container ended without a report"));
-        ending.unwrap_or_else(none).map(Outcome::Ended)
+        ending.unwrap_or_else(none)
     }
 
     /// Goes away and leaves it running.
@@ -322,11 +328,14 @@ impl Streams {
         Ok(list.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|((source, ..), _)| *source).collect())
     }
 
-    fn take_report(&mut self, warn: &dyn Fn(String)) -> Result<Option<Result<Ending>>> {
-        let (bytes, fds) =
-            sys::fd::receive(&self.control, 64 << 10).map_err(|e| from_io(e, "hear from the monitor"))?;
+    fn take_report(&mut self, warn: &dyn Fn(String)) -> Result<Option<Result<Outcome>>> {
+        let (bytes, fds) = match sys::fd::receive(&self.control, 64 << 10) {
+            // It ended before it had read all we sent.
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => Default::default(),
+            other => other.map_err(|e| from_io(e, "hear from the monitor"))?,
+        };
         if bytes.is_empty() {
-            return Ok(Some(Err(Error::new(Kind::Internal, MONITOR_KILLED))));
+            return Ok(Some(Ok(Outcome::Gone)));
         }
         let report = serde_json::from_slice(&bytes)
             .map_err(|e| Error::new(Kind::Internal, format!("malformed report from the monitor: {e}")))?;
@@ -344,7 +353,7 @@ impl Streams {
                 None
             }
             Report::Failed(failure) | Report::Refused(failure) => Some(Err(failure.into())),
-            Report::Exited { code, signal, .. } => Some(Ok(Ending { code, signal })),
+            Report::Exited { code, signal, .. } => Some(Ok(Outcome::Ended(Ending { code, signal }))),
         })
     }
 

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::event::PollFd;
 
-/// Waits in poll(2), without a limit, as a process that is about to rest long: it first gives back the memory its
+/// Waits in poll(2), at most for `limit`, as a process that is about to rest long: it first gives back the memory its
 /// allocator keeps for later, and the pages of its program, which are read from the page cache again when needed.
 ///
 /// `ranges` are the ones [`program`] found. Between giving back and waiting nothing else is executed, as every function
@@ -14,7 +15,9 @@ use rustix::event::PollFd;
 ///
 /// # Errors
 /// The kernel's, EINTR among them.
-pub fn rest(fds: &mut [PollFd<'_>], ranges: &[(usize, usize)]) -> io::Result<()> {
+pub fn rest(fds: &mut [PollFd<'_>], ranges: &[(usize, usize)], limit: Option<Duration>) -> io::Result<()> {
+    // Rounded up; a wait beyond what poll can count ends early, which costs a look.
+    let limit = limit.map_or(-1, |limit| i32::try_from(limit.as_millis() + 1).unwrap_or(i32::MAX));
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) only touches the allocator's own free memory.
     unsafe {
@@ -29,7 +32,7 @@ pub fn rest(fds: &mut [PollFd<'_>], ranges: &[(usize, usize)]) -> io::Result<()>
         }
     }
     // SAFETY: PollFd has the layout of pollfd, and the slice lives through the call.
-    let result = unsafe { libc::poll(list, count, -1) };
+    let result = unsafe { libc::poll(list, count, limit) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

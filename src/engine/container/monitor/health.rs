@@ -12,6 +12,8 @@ use super::super::record::{HealthState, Probe, Time};
 const OUTPUT_BYTES: usize = 4096;
 /// How many checks are remembered.
 const REMEMBERED: usize = 5;
+/// Any longer span is as good as this one, which the clock can still count.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The checks of one run of a container.
 pub struct Checks {
@@ -37,7 +39,11 @@ impl Checks {
     pub fn new(plan: &Health) -> Checks {
         let began = Instant::now();
         let state = HealthState { status: "starting".into(), ..HealthState::default() };
-        let mut checks = Checks { plan: plan.clone(), began, next: began, running: None, state };
+        let mut plan = plan.clone();
+        for span in [&mut plan.interval, &mut plan.timeout, &mut plan.start_period, &mut plan.start_interval] {
+            *span = (*span).min(LONGEST);
+        }
+        let mut checks = Checks { plan, began, next: began, running: None, state };
         checks.next = began + checks.pause();
         checks
     }

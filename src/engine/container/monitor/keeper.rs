@@ -31,7 +31,7 @@ use super::relay::{Place, Relay};
 use super::service::{self, Clients};
 
 /// After so long without work a monitor gives its memory back.
-const IDLE_SECONDS: i64 = 1;
+const IDLE_SECONDS: u64 = 1;
 
 /// What a monitor is given to look after.
 pub struct Charge {
@@ -94,6 +94,8 @@ pub struct Keeper {
     run: Option<Run>,
     restart_at: Option<Instant>,
     backoff: Backoff,
+    // Whether there are descriptors for more clients.
+    pub(super) accepts: bool,
 }
 
 /// What one turn of `poll` found.
@@ -156,6 +158,7 @@ impl Keeper {
             run: None,
             restart_at: None,
             backoff: Backoff::default(),
+            accepts: true,
             root,
             folder,
             record,
@@ -189,6 +192,17 @@ impl Keeper {
             self.failed_to_start(&Failure::from(&error));
             return self.finish(None);
         }
+        match self.watch() {
+            Ok(ending) => self.finish(ending),
+            Err(error) => {
+                self.give_up(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Serves everybody until the container has ended for good; how its program ended, if it did so just now.
+    fn watch(&mut self) -> Result<Option<Ending>> {
         loop {
             for source in self.wait()? {
                 self.serve(source)?;
@@ -197,13 +211,37 @@ impl Keeper {
             if let Some(ending) = self.take_end()?
                 && !self.again(ending)
             {
-                return self.finish(Some(ending));
+                return Ok(Some(ending));
             }
             if self.run.is_none() && self.restart_at.is_none() {
                 // Stopped while it waited for its next start.
-                return self.finish(None);
+                return Ok(None);
             }
         }
+    }
+
+    /// The monitor itself cannot go on (a full disk when the state is to be written, a kernel without memory): the
+    /// container is killed, and nothing of it is left running.
+    fn give_up(&mut self, error: &Error) {
+        if let Some(run) = self.run.take() {
+            run.child.abort();
+            // What cannot be removed now is swept by the next start.
+            let _ = run.cgroup.map(|cgroup| cgroup.kill_all().and_then(|()| cgroup.remove()));
+        }
+        let state = &mut self.state;
+        (state.status, state.pid, state.monitor) = (Status::Exited, 0, 0);
+        (state.exit_code, state.signal) = (128 + libc::SIGKILL, Some(libc::SIGKILL));
+        (state.finished, state.error) = (Some(Time::now()), Some(error.message().to_string()));
+        // The first cause is what everybody needs to hear, whatever else fails now.
+        let _ = match self.record.auto_remove {
+            true => removal::remove_folder(&Store::attach(&self.root), &self.record, true),
+            false => self.write_state(),
+        };
+        let _ = std::fs::remove_file(self.folder.join("control"));
+        let failed = Report::Failed(Failure::from(error));
+        self.clients.started(&failed);
+        drop(self.lock.take());
+        self.clients.ended(&failed);
     }
 
     /// Starts the program.
@@ -267,8 +305,10 @@ impl Keeper {
     }
 
     fn wait(&self) -> Result<Vec<Source>> {
-        let mut list: Vec<(Source, BorrowedFd<'_>, PollFlags)> =
-            vec![(Source::Listener, self.listener.as_fd(), PollFlags::IN)];
+        let mut list: Vec<(Source, BorrowedFd<'_>, PollFlags)> = Vec::new();
+        if self.accepts {
+            list.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
+        }
         list.extend(self.clients.iter().map(|client| (Source::Client(client.id), client.conn.as_fd(), PollFlags::IN)));
         list.extend(self.relay.places().into_iter().map(|(place, fd, flags)| (Source::Stream(place), fd, flags)));
         if let Some(run) = &self.run {
@@ -294,11 +334,12 @@ impl Keeper {
         let left = self.due().map(|at| at.saturating_duration_since(Instant::now()));
         // Rounded up, so that what is due is due when poll comes back.
         let left = left.map(|left| left + Duration::from_millis(1));
-        let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
-        let idle = Timespec { tv_sec: IDLE_SECONDS, tv_nsec: 0 };
-        match poll(&mut fds, Some(left.as_ref().unwrap_or(&idle))) {
-            Ok(0) if left.is_none() => {
-                if let Err(e) = sys::memory::rest(&mut fds, sys::memory::program())
+        let idle = Duration::from_secs(IDLE_SECONDS);
+        let first = left.map_or(idle, |left| left.min(idle));
+        let first = Timespec { tv_sec: first.as_secs() as i64, tv_nsec: first.subsec_nanos().into() };
+        match poll(&mut fds, Some(&first)) {
+            Ok(0) if left.is_none_or(|left| left > idle) => {
+                if let Err(e) = sys::memory::rest(&mut fds, sys::memory::program(), left.map(|left| left - idle))
                     && e.kind() != std::io::ErrorKind::Interrupted
                 {
                     return Err(e).os(|| "poll");
@@ -312,14 +353,17 @@ impl Keeper {
 
     fn due(&self) -> Option<Instant> {
         let check = self.checks.as_ref().filter(|_| self.state.status == Status::Running).and_then(Checks::due);
-        [self.kill_at, self.restart_at, check].into_iter().flatten().min()
+        [self.kill_at, self.restart_at, check, self.relay.due()].into_iter().flatten().min()
     }
 
     fn serve(&mut self, source: Source) -> Result<()> {
         match source {
             Source::Listener => {
-                if let Some(conn) = service::accept(&self.listener) {
-                    self.clients.add(conn, false, false);
+                match service::accept(&self.listener) {
+                    Ok(Some(conn)) => drop(self.clients.add(conn, false, false)),
+                    Ok(None) => {}
+                    // Without descriptors to spare the next ones wait until somebody leaves.
+                    Err(_) => self.accepts = false,
                 }
             }
             Source::Client(id) => self.hear(id),
@@ -380,7 +424,7 @@ impl Keeper {
         }
         // Without process ids of its own others may have outlived init; they hold its streams.
         if let Some(cgroup) = &run.cgroup
-            && !self.relay.is_drained()
+            && !self.relay.has_ended()
         {
             cgroup.kill_all()?;
         }
@@ -405,7 +449,8 @@ impl Keeper {
         }
         drop(child);
         drop(rootfs);
-        self.relay.close();
+        self.relay.end();
+        self.accepts = true;
         self.log.iter_mut().for_each(Log::end);
         if let Some(cgroup) = cgroup {
             cgroup.remove()?;
@@ -470,6 +515,10 @@ impl Keeper {
                 self.failed_to_start(&Failure::from(&error));
             }
         }
+        for client in self.relay.let_go(now) {
+            let error = Error::new(Kind::Timeout, "this client did not take the container's output and was let go");
+            self.clients.tell(client, &Report::Refused(Failure::from(&error)), None);
+        }
         if self.state.status == Status::Running {
             self.check_health();
         }
@@ -477,7 +526,7 @@ impl Keeper {
 
     /// The container has ended for good.
     fn finish(mut self, ending: Option<Ending>) -> Result<()> {
-        self.relay.close();
+        self.relay.end();
         self.state.monitor = 0;
         let removed = if self.record.auto_remove {
             removal::remove_folder(&Store::attach(&self.root), &self.record, true)

@@ -112,7 +112,8 @@ impl Log {
         self.buffer.clear();
     }
 
-    /// Puts the file aside and begins a new one. If that fails the old one is emptied: the limit is a promise.
+    /// Puts the file aside (or removes it, if there is to be only one) and begins a new one, so that whoever reads the old
+    /// one can do so to its end. If that fails the old one is emptied: the limit is a promise.
     fn rotate(&mut self) {
         let name = |number: u32| {
             let mut name = self.path.as_os_str().to_owned();
@@ -123,12 +124,11 @@ impl Log {
             // Those that do not exist yet are the usual case.
             let _ = fs::rename(name(number), name(number + 1));
         }
-        let fresh = if self.settings.max_files > 1 {
-            fs::rename(&self.path, name(1)).map_err(drop).and_then(|()| open(&self.path).map_err(drop))
-        } else {
-            Err(())
+        let put_aside = match self.settings.max_files {
+            0 | 1 => fs::remove_file(&self.path),
+            _ => fs::rename(&self.path, name(1)),
         };
-        match fresh {
+        match put_aside.map_err(drop).and_then(|()| open(&self.path).map_err(drop)) {
             Ok(file) => self.file = file,
             Err(()) => drop(self.file.set_len(0)),
         }

@@ -31,6 +31,7 @@ impl Keeper {
 
     /// A connection ended. Whoever owned the container takes it along; a program it ran inside goes on.
     fn client_gone(&mut self, id: u64) {
+        self.accepts = true;
         self.relay.detach(id);
         if self.clients.remove(id).is_some_and(|client| client.bound) {
             self.state.stopped = true;
@@ -128,7 +129,12 @@ impl Keeper {
                 self.resume()?;
             }
             let wait = timeout.unwrap_or(self.record.stop_timeout.saturating_mul(1000));
-            self.kill_at = (wait != u64::MAX).then(|| Instant::now() + Duration::from_millis(wait));
+            // Beyond what the clock can say is for ever.
+            let at = Instant::now().checked_add(Duration::from_millis(wait)).filter(|_| wait != u64::MAX);
+            self.kill_at = [self.kill_at, at].into_iter().flatten().min();
+        } else {
+            // Its program has not begun: there is nothing to be asked.
+            self.kill();
         }
         Ok(false)
     }
@@ -192,6 +198,7 @@ impl Keeper {
             let exited = Report::Exited { code: ending.code, signal: ending.signal, oom: false };
             self.clients.tell(client, &insider.failure.map_or(exited, Report::Failed), None);
             self.clients.remove(client);
+            self.accepts = true;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The streams of a running container: its output goes to the log and to every attached client, a client's input to it.
 //!
-//! Nothing here waits. The first client of a foreground container is its owner: while the owner does not read, output
-//! is not taken from the container either, so nothing is lost and nothing grows. Any other client that falls too far
-//! behind is let go; the log has everything.
+//! Nothing here waits. While an attached client is behind, output is not taken from the container either, so nothing is
+//! lost and nothing grows. The first client of a foreground container is its owner and may take as long as it likes; any
+//! other that takes nothing for a while is let go: the container must not stand still for it, and the log has everything.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -14,8 +15,10 @@ use super::log::Log;
 
 /// How much is taken from the container, or given to it, at once, in bytes.
 const CHUNK_BYTES: usize = 16 << 10;
-/// How far behind an attached client may fall, in bytes.
-const BEHIND_BYTES: usize = 256 << 10;
+/// How far behind an attached client may fall before the container waits for it, in bytes.
+const BEHIND_BYTES: usize = 64 << 10;
+/// How long an attached client may take nothing while there is something for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// An attached client's descriptors.
 pub struct Audience {
@@ -25,6 +28,8 @@ pub struct Audience {
     input: Option<OwnedFd>,
     outputs: [Option<OwnedFd>; 2],
     pending: [Vec<u8>; 2],
+    // Since when it has taken nothing of what is pending.
+    stuck: Option<Instant>,
 }
 
 /// What to look at next.
@@ -91,7 +96,7 @@ impl Relay {
             let _ = rustix::io::ioctl_fionbio(fd, true);
         }
         let outputs = [Some(output), Some(error)];
-        self.audience.push(Audience { client, owner, input, outputs, pending: Default::default() });
+        self.audience.push(Audience { client, owner, input, outputs, pending: Default::default(), stuck: None });
     }
 
     /// Forgets a client.
@@ -113,19 +118,45 @@ impl Relay {
         }
     }
 
-    /// True when the container's output has ended and its owner has got all of it.
+    /// True when the container's output has ended.
+    pub fn has_ended(&self) -> bool {
+        self.outputs.iter().all(Option::is_none)
+    }
+
+    /// True when, besides, every client has got all of it.
     pub fn is_drained(&self) -> bool {
-        self.outputs.iter().all(Option::is_none) && !self.owner_waits()
+        self.has_ended() && self.audience.iter().all(|member| member.behind() == 0)
     }
 
-    fn owner_waits(&self) -> bool {
-        self.audience.iter().any(|member| member.owner && member.pending.iter().any(|bytes| !bytes.is_empty()))
+    /// True while the container has to wait for a client.
+    fn is_held_up(&self) -> bool {
+        self.audience.iter().any(|member| member.behind() > if member.owner { 0 } else { BEHIND_BYTES })
     }
 
-    /// Lets go of the container's ends.
-    pub fn close(&mut self) {
+    /// When the first client that takes nothing is to be let go.
+    pub fn due(&self) -> Option<Instant> {
+        self.audience
+            .iter()
+            .filter(|member| !member.owner)
+            .filter_map(|member| member.stuck)
+            .min()
+            .map(|at| at + PATIENCE)
+    }
+
+    /// Lets those go that have taken nothing for too long.
+    pub fn let_go(&mut self, now: Instant) -> Vec<u64> {
+        let late = |member: &Audience| !member.owner && member.stuck.is_some_and(|since| now >= since + PATIENCE);
+        let gone = self.audience.iter().filter(|member| late(member)).map(|member| member.client).collect();
+        self.audience.retain(|member| !late(member));
+        gone
+    }
+
+    /// The run is over: lets go of the container's ends and of everybody who listened.
+    pub fn end(&mut self) {
         self.outputs = [None, None];
         self.input = None;
+        self.pending = Vec::new();
+        self.audience = Vec::new();
     }
 
     /// What to wait for.
@@ -144,7 +175,7 @@ impl Relay {
                 list.extend(from.map(|fd| (Place::From(member.client), fd.as_fd(), PollFlags::IN)));
             }
         }
-        if !self.owner_waits() {
+        if !self.is_held_up() {
             for (at, fd) in self.outputs.iter().enumerate() {
                 list.extend(fd.iter().map(|fd| (Place::Output(at), fd.as_fd(), PollFlags::IN)));
             }
@@ -188,7 +219,6 @@ impl Relay {
             member.pending[at].extend_from_slice(bytes);
             member.send(at);
         }
-        self.audience.retain(|member| member.owner || member.pending[at].len() <= BEHIND_BYTES);
     }
 
     fn send(&mut self, client: u64, at: usize) {
@@ -248,7 +278,23 @@ impl Relay {
 }
 
 impl Audience {
+    /// How much it still has to take, in bytes.
+    fn behind(&self) -> usize {
+        self.pending.iter().map(Vec::len).sum()
+    }
+
+    /// Gives it what it takes now of one stream.
     fn send(&mut self, at: usize) {
+        let before = self.pending[at].len();
+        self.write(at);
+        self.stuck = match self.behind() {
+            0 => None,
+            _ if self.pending[at].len() < before => Some(Instant::now()),
+            _ => self.stuck.or_else(|| Some(Instant::now())),
+        };
+    }
+
+    fn write(&mut self, at: usize) {
         let Some(fd) = &self.outputs[at] else { return self.pending[at].clear() };
         let mut done = 0;
         while done < self.pending[at].len() {

@@ -125,6 +125,13 @@ pub fn address(folder: &OwnedFd) -> Result<SocketAddrUnix> {
 }
 
 /// Takes a new connection; `None` when whoever knocked is gone again.
-pub fn accept(socket: &OwnedFd) -> Option<OwnedFd> {
-    accept_with(socket, SocketFlags::CLOEXEC).ok()
+///
+/// # Errors
+/// `os` when there is no descriptor or memory for it.
+pub fn accept(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
+    use rustix::io::Errno;
+    match accept_with(socket, SocketFlags::CLOEXEC) {
+        Err(e @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => Err(e).os(|| "accept"),
+        other => Ok(other.ok()),
+    }
 }

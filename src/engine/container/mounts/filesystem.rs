@@ -16,6 +16,7 @@ use rustix::mount::{
 use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::sys::mount::{Change, change};
 use super::super::namespaces;
+use super::foreign;
 use super::options::Options;
 use super::{INSIDE, Root, lookup};
 
@@ -60,6 +61,11 @@ pub(super) fn bind(mount: &Mount, options: &Options, linux: Option<&Linux>) -> R
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    if let Some((pid, path)) = foreign::split(source) {
+        let tree = foreign::clone(pid, &path, flags)?;
+        dress(&tree, mount, options, linux)?;
+        return Ok(tree);
     }
     let tree = match open_tree(CWD, source, flags) {
         Err(Errno::NOENT) => {

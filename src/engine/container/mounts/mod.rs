@@ -9,6 +9,7 @@ mod cgroup;
 mod copy;
 mod devices;
 mod filesystem;
+mod foreign;
 pub mod options;
 mod protect;
 
@@ -81,7 +82,8 @@ pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
         let words = mount.options().as_deref().unwrap_or_default();
         let tied = |word: &String| matches!(word.trim_start_matches('r'), "slave" | "shared" | "idmap");
         let is_mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-        if !(has_user || is_mapped || words.iter().any(tied)) {
+        let is_foreign = mount.source().as_deref().is_some_and(|source| foreign::split(source).is_some());
+        if !(has_user || is_mapped || is_foreign || words.iter().any(tied)) {
             continue;
         }
         let options = Options::parse(words)?;

@@ -62,17 +62,18 @@ pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, fac
     let process = process::process(options, image, command, facts, &hostname)?;
     let root = RootBuilder::default().path(facts.root).readonly(options.read_only).build().map_err(internal)?;
     let mut spec = SpecBuilder::default()
-        .version("1.2.0")
+        // Not the newest: runtimes in use refuse a version they do not know, and nothing newer is asked of them.
+        .version("1.0.2")
         .process(process)
         .root(root)
         .mounts(mounts::mounts(options, facts)?)
         .linux(linux::linux(options, facts)?)
         .build()
         .map_err(internal)?;
-    if options.uts == super::options::Share::Private {
-        spec.set_hostname(Some(hostname));
-        spec.set_domainname(options.domainname.clone());
-    }
+    // The builder has a name of its own, which would become that of the host or of another container.
+    let own_names = options.uts == super::options::Share::Private;
+    spec.set_hostname(own_names.then_some(hostname));
+    spec.set_domainname(options.domainname.clone().filter(|_| own_names));
     if !options.annotations.is_empty() {
         spec.set_annotations(Some(options.annotations.iter().cloned().collect()));
     }
