@@ -155,6 +155,7 @@ pub fn read(opts: &LuaOptions) -> Result<Options> {
     let mut options = Options {
         name: opts.string("name")?,
         platform: opts.string("platform")?,
+        cidfile: opts.string("cidfile")?.map(Into::into),
         entrypoint: entrypoint(opts)?,
         env: environment(opts)?,
         workdir: opts.string("workdir")?,

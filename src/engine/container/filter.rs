@@ -7,6 +7,9 @@ use super::find::Listed;
 use super::options::{Network, Source};
 use super::record::{Status, Time};
 
+/// Whether a container passes.
+type Test<'a> = Box<dyn Fn(&Listed) -> bool + 'a>;
+
 /// What can be said.
 const NAMES: [&str; 12] =
     ["status", "name", "id", "label", "ancestor", "exited", "health", "network", "volume", "before", "since", "until"];
@@ -48,9 +51,8 @@ impl Engine {
         Err(suggest(Error::invalid(format!("invalid filter {name}={value}")), value, words.iter().copied()))
     }
 
-    #[allow(clippy::type_complexity)] // a boxed test is the simplest name for what it is
-    fn test<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
-        let any = move |test: fn(&Listed, &str) -> bool| -> Box<dyn Fn(&Listed) -> bool + 'a> {
+    fn test<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Test<'a>> {
+        let any = move |test: fn(&Listed, &str) -> bool| -> Test<'a> {
             Box::new(move |listed| values.iter().any(|value| test(listed, value)))
         };
         Ok(match name {
@@ -80,7 +82,7 @@ impl Engine {
         })
     }
 
-    fn ancestor<'a>(&self, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
+    fn ancestor<'a>(&self, values: &'a [&'a str]) -> Result<Test<'a>> {
         let ids: Vec<_> =
             values.iter().filter_map(|value| self.image_get(value).ok().flatten()).map(|i| i.id).collect();
         Ok(Box::new(move |listed| {
@@ -88,7 +90,7 @@ impl Engine {
         }))
     }
 
-    fn by_time<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
+    fn by_time<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Test<'a>> {
         let times: Vec<Time> = values
             .iter()
             .map(|value| match name {

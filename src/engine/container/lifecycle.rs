@@ -46,10 +46,9 @@ impl Engine {
         command: Option<&Command>,
         options: &Options,
         pull: Policy,
-        made: &mut dyn FnMut(&Record) -> Result<()>,
     ) -> Result<Record> {
         let Made { record, claim } = self.make_container(target, command, options, pull)?;
-        let started = made(&record).and_then(|()| self.start_detached(&record, claim, 0));
+        let started = self.start_detached(&record, claim, 0);
         started.inspect_err(|_| self.discard(&record))?;
         Ok(record)
     }

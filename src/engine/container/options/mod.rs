@@ -7,6 +7,7 @@ mod policy;
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +119,9 @@ pub struct Options {
     pub name: Option<String>,
     /// For which machine, such as `linux/arm64`; this one's when not given.
     pub platform: Option<String>,
+    /// A file to write its id to, which must not exist.
+    #[serde(skip)]
+    pub cidfile: Option<PathBuf>,
     /// Replaces the image's entrypoint; an empty one takes it away.
     pub entrypoint: Option<Vec<String>>,
     /// Variables; they win over the image's. `None` removes one.
