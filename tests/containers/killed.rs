@@ -8,7 +8,7 @@ use crate::stand::{Random, Stand, until};
 
 /// What a container may be after its monitor was killed.
 const TRUTH: &str = "
-    local c = container.get('c')
+    local c = container.get('c1')
     if not c then print('none') return end
     local s = c.status
     if s == 'exited' then
@@ -26,11 +26,11 @@ const TRUTH: &str = "
 fn a_killed_monitor_is_told_of_and_leaves_nothing() {
     let stand = Stand::new();
     let mut random = Random::new();
-    let code = "container.start('bb:1', 'sleep 1000 & sleep 1000', {name='c', volumes={'/data'}, memory='64m'})";
+    let code = "container.start('bb:1', 'sleep 1000 & sleep 1000', {name='c1', volumes={'/data'}, memory='64m'})";
     let start = Instant::now();
     stand.ok(code);
     let duration = start.elapsed();
-    stand.ok("container.get('c'):remove{force=true, volumes=true}");
+    stand.ok("container.get('c1'):remove{force=true, volumes=true}");
     let before = stand.census();
     let mut told = 0;
     for round in 0..50 {
@@ -67,11 +67,11 @@ fn kill_monitor_at(stand: &Stand, moment: Duration) -> bool {
 #[test]
 fn whoever_waits_or_works_inside_hears_of_a_killed_monitor() {
     let stand = Stand::new();
-    stand.ok("container.start('bb:1', 'sleep 1000', {name='c'})");
+    stand.ok("container.start('bb:1', 'sleep 1000', {name='c1'})");
     let message = "error: the container's monitor was killed, and the container with it";
-    let wait = stand.start("print('up') io.flush() print(container.get('c'):wait())");
-    let exec = stand.start("container.get('c'):exec('echo up; sleep 1000')");
-    let attach = stand.start("print('up') io.flush() container.get('c'):attach{no_stdin=true}");
+    let wait = stand.start("print('up') io.flush() print(container.get('c1'):wait())");
+    let exec = stand.start("container.get('c1'):exec('echo up; sleep 1000')");
+    let attach = stand.start("print('up') io.flush() container.get('c1'):attach{no_stdin=true}");
     [&wait, &exec, &attach].iter().for_each(|run| run.until_printed("up\n"));
     // Both have told the monitor when it has three connections and the program inside.
     until("an attached client", || {
@@ -89,11 +89,11 @@ fn whoever_waits_or_works_inside_hears_of_a_killed_monitor() {
 fn an_engine_killed_on_the_way_leaves_nothing_half_made() {
     let stand = Stand::new();
     let mut random = Random::new();
-    let code = "container.start('bb:1', 'sleep 1000', {name='c', volumes={'/etc'}, rm=RM})";
+    let code = "container.start('bb:1', 'sleep 1000', {name='c1', volumes={'/etc'}, rm=RM})";
     let start = Instant::now();
     stand.ok(&code.replace("RM", "true"));
     let duration = start.elapsed();
-    stand.ok("container.get('c'):remove{force=true}");
+    stand.ok("container.get('c1'):remove{force=true}");
     let before = stand.census();
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     for round in 0..100 {
@@ -104,7 +104,7 @@ fn an_engine_killed_on_the_way_leaves_nothing_half_made() {
         run.end();
         // What is there is whole: it can be looked at, started, and removed with all that belongs to it.
         let state = stand.ok(
-            "local c = container.get('c')
+            "local c = container.get('c1')
             if c then c:inspect() print(c.status) c:start() c:exec('true') c:remove{force=true, volumes=true} else print('none') end",
         );
         *seen.entry(state).or_default() += 1;

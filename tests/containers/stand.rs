@@ -62,10 +62,6 @@ impl Stand {
         &self.root
     }
 
-    /// A folder for a test's own files.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
 
     /// The program with a piece of Lua to run.
     pub fn command(&self, code: &str) -> Command {
@@ -136,18 +132,28 @@ impl Run {
     pub fn start(command: &mut Command) -> Run {
         let dir = tempfile::tempdir().unwrap();
         let file = |name| File::create(dir.path().join(name)).unwrap();
-        let child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        let (out, err) = (file("out").into(), file("err").into());
+        Run::spawn(command, dir, out, err)
+    }
+
+    /// Starts a command with its output elsewhere.
+    pub fn start_with(command: &mut Command, out: OwnedFd, err: OwnedFd) -> Run {
+        Run::spawn(command, tempfile::tempdir().unwrap(), out, err)
+    }
+
+    fn spawn(command: &mut Command, dir: tempfile::TempDir, out: OwnedFd, err: OwnedFd) -> Run {
+        let child = command.stdout(out).stderr(err).spawn().unwrap();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         Run { child, pidfd, dir }
     }
 
     /// What it has printed so far.
     pub fn out(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.dir.path().join("out")).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.dir.path().join("out")).unwrap_or_default()).into_owned()
     }
 
     fn err(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.dir.path().join("err")).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.dir.path().join("err")).unwrap_or_default()).into_owned()
     }
 
     /// Waits until it has printed `text`.

@@ -5,16 +5,15 @@ use rustix::process::Signal;
 use crate::stand::Stand;
 
 /// Prints what the container `c` is doing.
-const LOOK: &str = "local c = container.get('c') print(c.status, c:out('echo inside'))";
+const LOOK: &str = "local c = container.get('c1') print(c.status, c:out('echo inside'))";
 
 #[test]
 fn a_container_goes_on_when_its_creator_ends_or_is_killed() {
     let stand = Stand::new();
-    stand.ok("container.start('bb:1', 'sleep 1000', {name='c'})");
+    stand.ok("container.start('bb:1', 'sleep 1000', {name='c1'})");
     assert_eq!(stand.ok(LOOK), "running\tinside\n");
-    stand.ok("container.get('c'):remove{force=true}");
-    let creator =
-        stand.start("container.start('bb:1', 'sleep 1000', {name='c'}) print('up') io.flush() host.run('sleep 1000')");
+    stand.ok("container.get('c1'):remove{force=true}");
+    let creator = stand.start("container.start('bb:1', 'sleep 1000', {name='c1'}) print('up') io.flush() host.run('sleep 1000')");
     creator.until_printed("up\n");
     creator.signal(Signal::KILL);
     assert_eq!(creator.end().status, 137);
@@ -26,8 +25,8 @@ fn a_container_goes_on_when_its_creator_ends_or_is_killed() {
         assert!(!target.to_string_lossy().contains("/out"), "{}", target.display());
     }
     assert_eq!(std::fs::read_link(format!("/proc/{monitor}/cwd")).unwrap().to_str(), Some("/"));
-    stand.ok("container.get('c'):stop{timeout=0}");
-    assert_eq!(stand.ok("print(container.get('c').exit_code)"), "137\n");
+    stand.ok("container.get('c1'):stop{timeout=0}");
+    assert_eq!(stand.ok("print(container.get('c1').exit_code)"), "137\n");
 }
 
 #[test]

@@ -1,1 +1,105 @@
-//! to come
+//! Containers with a terminal, on a terminal.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::stand::{Stand, until};
+use crate::terminal::Terminal;
+
+const SHELL: &str = "container.run('bb:1', {'sh'}, {tty=true, interactive=true, name='c1', rm=RM, check=false})";
+
+fn shell(rm: bool) -> String {
+    SHELL.replace("RM", if rm { "true" } else { "false" })
+}
+
+#[test]
+fn a_shell_on_a_terminal() {
+    let stand = Stand::new();
+    let terminal = Terminal::new();
+    let run = terminal.start(&stand, &format!("os.exit({}.exit_code)", shell(true)));
+    terminal.until("# ");
+    assert!(terminal.is_raw());
+    terminal.type_in("stty size; tty; echo $TERM-$((40 + 2))\r");
+    terminal.until("xterm-42");
+    assert!(terminal.screen().contains("33 77\r\n/dev/pts/0\r\n"), "{}", terminal.screen());
+    terminal.resize(11, 22);
+    until("the new size", || {
+        terminal.type_in("stty size\r");
+        terminal.screen().contains("11 22\r\n")
+    });
+    // Ctrl-C is the container's.
+    terminal.type_in("sleep 1000\r");
+    terminal.type_in("\x03");
+    terminal.type_in("echo alive-$((1 + 1))\r");
+    terminal.until("alive-2");
+    terminal.type_in("exit 5\r");
+    assert_eq!(terminal.end(run).status, 5);
+}
+
+#[test]
+fn the_terminal_is_as_before_however_it_ends() {
+    let stand = Stand::new();
+    for how in ["kill", "stop", "monitor", "TERM", "HUP"] {
+        let terminal = Terminal::new();
+        let run = terminal.start(&stand, &shell(true));
+        terminal.until("# ");
+        assert!(terminal.is_raw());
+        match how {
+            "kill" => drop(stand.ok("container.get('c1'):kill()")),
+            "stop" => drop(stand.ok("container.get('c1'):stop{timeout=0}")),
+            "monitor" => kill_process(Pid::from_raw(stand.monitors()[0]).unwrap(), Signal::KILL).unwrap(),
+            "TERM" => run.signal(Signal::TERM),
+            _ => run.signal(Signal::HUP),
+        }
+        println!("{how}: {:?}", terminal.end(run));
+        until("the end of the container", || stand.monitors().is_empty());
+        assert_eq!(stand.ok("print(container.get('c1'))"), "nil\n", "{how}");
+    }
+}
+
+#[test]
+fn leaving_and_coming_again() {
+    let stand = Stand::new();
+    let terminal = Terminal::new();
+    let run = terminal.start(&stand, &shell(false));
+    terminal.until("# ");
+    terminal.type_in("x=kept\r");
+    terminal.type_in("\x10\x11");
+    assert_eq!(terminal.end(run).status, 0);
+    assert_eq!(stand.ok("print(container.get('c1').status)"), "running\n");
+    // Two at once, one with keys of its own.
+    let (one, two) = (Terminal::new(), Terminal::new());
+    let first = one.start(&stand, "print('one', container.get('c1'):attach())");
+    until("raw", || one.is_raw());
+    let second = two.start(&stand, "print('two', container.get('c1'):attach{detach_keys='ctrl-a,x'})");
+    until("raw", || two.is_raw());
+    one.type_in("echo $x-it\r");
+    one.until("kept-it");
+    two.until("kept-it");
+    two.type_in("echo by-$((1 + 1))\r");
+    one.until("by-2");
+    two.type_in("\x01x");
+    assert_eq!(two.end(second).status, 0);
+    assert!(two.screen().contains("two\tnil"), "{}", two.screen());
+    one.type_in("exit 4\r");
+    assert_eq!(one.end(first).status, 0);
+    assert!(one.screen().contains("one\t4"), "{}", one.screen());
+    assert_eq!(stand.ok("print(container.get('c1').exit_code)"), "4\n");
+}
+
+#[test]
+fn programs_inside_with_a_terminal() {
+    let stand = Stand::new();
+    stand.ok("container.start('bb:1', 'sleep 1000', {name='c1'})");
+    let terminal = Terminal::new();
+    let run = terminal.start(&stand, "print(container.get('c1'):shell())");
+    terminal.until("# ");
+    terminal.type_in("stty size; exit 3\r");
+    assert_eq!(terminal.end(run).status, 0);
+    assert!(terminal.screen().contains("33 77"), "{}", terminal.screen());
+    assert!(terminal.screen().trim_end().ends_with('3'), "{}", terminal.screen());
+    let terminal = Terminal::new();
+    let run = terminal.start(&stand, "container.get('c1'):exec({'sh'}, {tty=true, interactive=true})");
+    terminal.until("# ");
+    stand.ok("container.get('c1'):kill()");
+    terminal.end(run);
+}

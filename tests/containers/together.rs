@@ -71,13 +71,13 @@ fn eight_programs_with_containers_of_their_own() {
 #[test]
 fn all_who_start_one_container_find_it_running() {
     let stand = Stand::new();
-    stand.ok("container.create('bb:1', 'sleep 1000', {name='c'})");
+    stand.ok("container.create('bb:1', 'sleep 1000', {name='c1'})");
     for _ in 0..10 {
-        let starts: Vec<_> = (0..6).map(|_| stand.start("container.get('c'):start()")).collect();
+        let starts: Vec<_> = (0..6).map(|_| stand.start("container.get('c1'):start()")).collect();
         starts.into_iter().for_each(|run| assert_eq!(run.end().status, 0));
         assert_eq!(stand.monitors().len(), 1);
-        let stops: Vec<_> = (0..6).map(|_| stand.start("container.get('c'):stop{timeout=0}")).collect();
+        let stops: Vec<_> = (0..6).map(|_| stand.start("container.get('c1'):stop{timeout=0}")).collect();
         stops.into_iter().for_each(|run| assert_eq!(run.end().status, 0));
-        assert_eq!(stand.ok("print(container.get('c').status)"), "exited\n");
+        assert_eq!(stand.ok("print(container.get('c1').status)"), "exited\n");
     }
 }

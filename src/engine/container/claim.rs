@@ -9,8 +9,9 @@ use super::super::Engine;
 use super::super::error::Result;
 use super::super::store::Lock;
 use super::super::store::running::RunLock;
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::record;
+use super::wire::Order;
 
 /// The right to start or remove a container that is at rest.
 pub(super) struct Claim {
@@ -61,6 +62,27 @@ impl Engine {
     /// `interrupted`, `os`.
     pub(super) fn claim_after(&self, id: &str, Turn(turn): Turn) -> Result<Claim> {
         Ok(Claim { run: self.store().run_lock(id, self.cancel())?, turn })
+    }
+
+    /// After a monitor has gone away without a word: waits until it is dead (its connections may close before its lock
+    /// does), writes down what became of the container, and sweeps what is left.
+    ///
+    /// # Errors
+    /// `interrupted`, `os`.
+    pub(super) fn bury(&self, id: &str) -> Result<()> {
+        loop {
+            let (client, _turn) = match self.claim(id)? {
+                Claimed::Mine(claim) => {
+                    return self.settle_claimed(id, &claim);
+                }
+                Claimed::Served(client, turn) => (client, turn),
+            };
+            client.order(&Order::Await, &[])?;
+            // Any answer is one of a monitor that lives: somebody has started the container again.
+            if !matches!(client.answer(self.cancel(), &|message| self.warn_once(message)), Ok(Answer::Gone)) {
+                return Ok(());
+            }
+        }
     }
 
     /// Only the turn: to change what is written down.

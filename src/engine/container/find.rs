@@ -1,10 +1,13 @@
 //! Finding containers: by name, id or the beginning of an id; all of them, or those that pass filters. And finding out
 //! what became of those whose monitor is gone.
 
+use std::collections::HashSet;
 use std::fs;
 
 use super::super::Engine;
 use super::super::error::{Error, Kind, OsContext, Result};
+use super::super::store::running::RunLock;
+use super::claim::Claim;
 use super::events::{self, Event};
 use super::record::{self, Record, State, Status, Time};
 use super::streams::MONITOR_KILLED;
@@ -88,7 +91,7 @@ impl Engine {
     /// # Errors
     /// `os`.
     pub fn container_list(&self) -> Result<Vec<Listed>> {
-        self.settle()?;
+        let held = self.settle_all()?;
         let ids = self.container_ids()?;
         let root = self.store().root();
         let read = |ids: &[String]| -> Result<Vec<Listed>> {
@@ -96,7 +99,14 @@ impl Engine {
             for id in ids {
                 let folder = record::folder(root, id);
                 match record::read_record(&folder) {
-                    Ok(Some(record)) => list.push(Listed { record, state: record::read_state(&folder)? }),
+                    Ok(Some(record)) => {
+                        let mut state = record::read_state(&folder)?;
+                        // One of another boot, or whose monitor could not write its last word.
+                        if (state.status.is_live() || state.status == Status::Restarting) && !held.contains(id) {
+                            state = self.container_state(id)?;
+                        }
+                        list.push(Listed { record, state });
+                    }
                     // One may be removed meanwhile.
                     Ok(None) => {}
                     Err(error) if error.kind() == Kind::Integrity => self.warn_once(error.message().to_string()),
@@ -127,17 +137,28 @@ impl Engine {
     /// # Errors
     /// `os`.
     pub fn settle(&self) -> Result<()> {
-        for (id, held) in self.store().runs()? {
-            if !held {
-                self.settle_one(&id)?;
-            }
-        }
-        Ok(())
+        self.settle_all().map(drop)
+    }
+
+    /// The same; returns those that have a monitor.
+    fn settle_all(&self) -> Result<HashSet<String>> {
+        let (held, dead): (Vec<_>, Vec<_>) = self.store().runs()?.into_iter().partition(|(_, held)| *held);
+        dead.iter().try_for_each(|(id, _)| self.settle_one(id))?;
+        Ok(held.into_iter().map(|(id, _)| id).collect())
     }
 
     fn settle_one(&self, id: &str) -> Result<()> {
         // Somebody else may be at it, or start it anew.
         let Some(lock) = self.store().try_run_lock(id)? else { return Ok(()) };
+        self.settle_locked(id, &lock)
+    }
+
+    /// The same for a container that the caller has claimed.
+    pub(super) fn settle_claimed(&self, id: &str, claim: &Claim) -> Result<()> {
+        self.settle_locked(id, &claim.run)
+    }
+
+    fn settle_locked(&self, id: &str, _lock: &RunLock) -> Result<()> {
         let folder = record::folder(self.store().root(), id);
         match record::read_record(&folder)? {
             // Its maker or remover was killed.
@@ -153,7 +174,6 @@ impl Engine {
                 }
             }
         }
-        drop(lock);
         Ok(())
     }
 

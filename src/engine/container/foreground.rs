@@ -160,7 +160,7 @@ impl Engine {
 impl Engine {
     /// Why a monitor has gone away without a word: it was killed, or it had ended before it heard of us.
     pub(super) fn why_gone(&self, record: &Record) -> Error {
-        let state = match self.settle().and_then(|()| self.container_find(&record.id)) {
+        let state = match self.bury(&record.id).and_then(|()| self.container_find(&record.id)) {
             Ok(Some(record)) => self.container_state(&record.id),
             Ok(None) if !record.auto_remove => {
                 return Error::not_found(format!("container '{}' was removed", record.name));

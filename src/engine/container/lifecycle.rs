@@ -91,7 +91,12 @@ impl Engine {
     pub(super) fn take_for_start(&self, name: &str) -> Result<(Record, Option<Claim>)> {
         let record = self.container(name)?;
         match self.claim(&record.id)? {
-            Claimed::Served(..) => Ok((record, None)),
+            Claimed::Served(client, _turn) => {
+                client.order(&Order::Await, &[])?;
+                // One that has ended meanwhile was started, too.
+                client.answer(self.cancel(), &|message| self.warn_once(message))?;
+                Ok((record, None))
+            }
             Claimed::Mine(claim) => {
                 // What a killed monitor left goes before anything new comes.
                 self.settle_held(&record.id)?;
@@ -136,18 +141,18 @@ impl Engine {
         let Some(client) = self.connect(record)? else { return Ok(false) };
         let timeout = timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         client.order(&Order::Stop { signal, timeout }, &[])?;
-        self.await_end(&client)?;
+        self.await_end(record, &client)?;
         self.event("stop", record, &[]);
         Ok(true)
     }
 
     /// Waits until a monitor says that its container ended, or is gone.
-    fn await_end(&self, client: &Client) -> Result<Option<Ending>> {
+    fn await_end(&self, record: &Record, client: &Client) -> Result<Option<Ending>> {
         loop {
             match client.answer(self.cancel(), &|message| self.warn_once(message))? {
                 Answer::Ended(ending) => return Ok(Some(ending)),
                 Answer::Gone => {
-                    self.settle()?;
+                    self.bury(&record.id)?;
                     return Ok(None);
                 }
                 Answer::Done | Answer::Started(_) => {}
@@ -164,7 +169,7 @@ impl Engine {
         let client = self.tell(&record, &Order::Signal(signal), "kill")?;
         // On the same connection: by another one could wait for the end of a later run.
         if signal == libc::SIGKILL {
-            self.await_end(&client)?;
+            self.await_end(&record, &client)?;
         }
         Ok(())
     }
@@ -208,7 +213,7 @@ impl Engine {
     pub fn container_wait(&self, name: &str) -> Result<i32> {
         let record = self.container(name)?;
         if let Some(client) = self.connect(&record)?
-            && let Some(ending) = self.await_end(&client)?
+            && let Some(ending) = self.await_end(&record, &client)?
         {
             return Ok(ending.code);
         }
@@ -232,7 +237,7 @@ impl Engine {
                     return Err(self.cannot_remove(&record)?);
                 }
                 client.order(&Order::Stop { signal: Some(libc::SIGKILL), timeout: Some(0) }, &[])?;
-                self.await_end(&client)?;
+                self.await_end(&record, &client)?;
                 let claim = self.claim_after(&record.id, turn)?;
                 // Its monitor has removed it already if it was one for that.
                 if self.container_find(&record.id)?.is_none() {

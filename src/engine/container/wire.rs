@@ -106,6 +106,8 @@ pub enum Order {
         /// Without the container's system call filter.
         privileged: bool,
     },
+    /// Say when the program runs, if it is being started.
+    Await,
     /// Freeze.
     Pause,
     /// Thaw.

@@ -588,6 +588,11 @@ impl Keeper {
         self.run.as_ref().is_some_and(|run| run.ended.is_none()) && self.state.status.is_live()
     }
 
+    /// True from the birth of the first process to the start of the program.
+    pub(super) fn is_being_born(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.notes_open)
+    }
+
     /// Freezes the container's processes.
     pub(super) fn pause(&mut self) -> Result<()> {
         self.cgroup()?.freeze()?;

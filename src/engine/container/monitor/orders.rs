@@ -68,6 +68,12 @@ impl Keeper {
                 self.exec(id, privileged, fds)?;
                 return Ok(false);
             }
+            Order::Await => {
+                if self.is_being_born() {
+                    self.clients.get_mut(id).into_iter().for_each(|client| client.awaits_start = true);
+                    return Ok(false);
+                }
+            }
             Order::Pause => {
                 self.must_run("pause")?;
                 if self.state.status == Status::Paused {
