@@ -9,7 +9,9 @@ use rustix::process::Signal;
 use crate::stand::{Run, Stand, until};
 
 fn attach(stand: &Stand, options: &str) -> Run {
-    let run = stand.start(&format!("print('here') io.flush() print('code', container.get('c1'):attach{{no_stdin=true{options}}})"));
+    let run = stand.start(&format!(
+        "print('here') io.flush() print('code', container.get('c1'):attach{{no_stdin=true{options}}})"
+    ));
     run.until_printed("here\n");
     run
 }
@@ -70,7 +72,8 @@ fn a_client_that_takes_nothing_is_let_go() {
 fn signals_are_passed_on() {
     let stand = Stand::new();
     let work = "trap \"echo got it\" USR1; trap \"exit 9\" TERM; echo ready; while :; do sleep 0.05; done";
-    let run = stand.start(&format!("print(container.run('bb:1', '{work}', {{sig_proxy=true, check=false}}).exit_code)"));
+    let run =
+        stand.start(&format!("print(container.run('bb:1', '{work}', {{sig_proxy=true, check=false}}).exit_code)"));
     run.until_printed("ready\n");
     run.signal(Signal::USR1);
     run.until_printed("got it\n");
@@ -128,7 +131,8 @@ fn an_owner_that_is_slow_loses_nothing() {
 fn a_reader_that_goes_away_ends_the_container() {
     let stand = Stand::new();
     let before = stand.census();
-    let mut child = stand.command("container.run('bb:1', 'yes')").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        stand.command("container.run('bb:1', 'yes')").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 2];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     assert!(!child.wait().unwrap().success());

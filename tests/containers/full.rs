@@ -29,7 +29,9 @@ fn a_container_outlives_a_full_disk() {
     assert_eq!(stand.ok("local c = container.get('c1') print(c.status, c:out('echo inside'))"), "running\tinside\n");
     run("mount", &["-o", "remount,size=80m", path]);
     stand.ok("container.get('c1'):exec('touch /dev/shm/more')");
-    until("the line after", || stand.ok("for line in container.get('c1'):logs{tail=1} do print(line) end") == "after\n");
+    until("the line after", || {
+        stand.ok("for line in container.get('c1'):logs{tail=1} do print(line) end") == "after\n"
+    });
     // Full again at its end.
     run("mount", &["-o", "remount,size=40m", path]);
     stand.run("container.get('c1'):stop{timeout=0}");

@@ -12,7 +12,9 @@ const PRINT: &str = "for line, stream in container.get('c1'):logs OPTIONS do pri
 
 /// The numbers of a file of lines `stdout\tN`.
 fn numbers(text: &str) -> Vec<u32> {
-    text.lines().map(|line| line.strip_prefix("stdout\t").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap()).collect()
+    text.lines()
+        .map(|line| line.strip_prefix("stdout\t").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap())
+        .collect()
 }
 
 fn follow(stand: &Stand) -> Run {
@@ -46,8 +48,10 @@ fn streams_times_and_ends_are_told_apart() {
         local cut = t[4] - 0.2
         print(count{since=cut}, count{['until']=cut}, count{since=cut, tail=5}, count{since='1h'}, count{['until']='1h'})";
     assert_eq!(stand.ok(times), "1\t3\t1\t4\t0\n");
-    let file = fs::read_dir(stand.root().join("containers")).unwrap().next().unwrap().unwrap().path().join("container.log");
-    let first: serde_json::Value = serde_json::from_str(fs::read_to_string(file).unwrap().lines().next().unwrap()).unwrap();
+    let file =
+        fs::read_dir(stand.root().join("containers")).unwrap().next().unwrap().unwrap().path().join("container.log");
+    let first: serde_json::Value =
+        serde_json::from_str(fs::read_to_string(file).unwrap().lines().next().unwrap()).unwrap();
     let mut keys: Vec<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["log", "stream", "time"]);

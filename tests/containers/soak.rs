@@ -59,7 +59,11 @@ fn many_at_once() {
     assert_eq!(run.end().status, 0);
     let mean = |part: &[std::time::Duration]| part.iter().sum::<std::time::Duration>() / part.len() as u32;
     let few = many.min(20) / 2;
-    println!("{many} at once: first {few} starts {:?} each, last {few} {:?} each", mean(&times[1..=few]), mean(&times[many - few..]));
+    println!(
+        "{many} at once: first {few} starts {:?} each, last {few} {:?} each",
+        mean(&times[1..=few]),
+        mean(&times[many - few..])
+    );
     let start = Instant::now();
     assert_eq!(stand.ok("print(#container.list())"), format!("{many}\n"));
     println!("listed in {:?}", start.elapsed());

@@ -62,7 +62,6 @@ impl Stand {
         &self.root
     }
 
-
     /// The program with a piece of Lua to run.
     pub fn command(&self, code: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));

@@ -13,7 +13,8 @@ fn a_container_goes_on_when_its_creator_ends_or_is_killed() {
     stand.ok("container.start('bb:1', 'sleep 1000', {name='c1'})");
     assert_eq!(stand.ok(LOOK), "running\tinside\n");
     stand.ok("container.get('c1'):remove{force=true}");
-    let creator = stand.start("container.start('bb:1', 'sleep 1000', {name='c1'}) print('up') io.flush() host.run('sleep 1000')");
+    let creator =
+        stand.start("container.start('bb:1', 'sleep 1000', {name='c1'}) print('up') io.flush() host.run('sleep 1000')");
     creator.until_printed("up\n");
     creator.signal(Signal::KILL);
     assert_eq!(creator.end().status, 137);
