@@ -13,13 +13,15 @@ use mlua::{IntoLua, MultiValue};
 
 use crate::bindings::docs;
 use crate::bindings::install::Api;
+use crate::commands::Commands;
+use crate::commands::names::Names;
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::suggest::nearest;
 use crate::engine::{Config, Proxies};
 use crate::report::{self, Report};
 use crate::runtime::{Ending, Options, Runtime, interrupt, panics};
-use crate::{credentials, progress, repl, stdlib};
+use crate::{credentials, editor, progress, repl};
 
 /// What the command line asks for.
 enum Program {
@@ -29,6 +31,8 @@ enum Program {
     File(PathBuf),
     /// A script from standard input.
     Stdin,
+    /// A command and its arguments.
+    Command(Vec<String>),
     /// The prompt.
     Prompt,
 }
@@ -55,7 +59,7 @@ fn parser() -> Command {
         .about("A container engine that is scripted in Lua")
         .override_usage(
             "moonshell [OPTIONS] [FILE.lua [ARG...]]\n       moonshell [OPTIONS] -e CODE [ARG...]\n       \
-             moonshell help [NAME]\n       moonshell init [DIR]",
+             moonshell [OPTIONS] COMMAND [ARG...]\n       moonshell help [NAME]\n       moonshell init [DIR]",
         )
         .disable_help_subcommand(true)
         .arg(words("root", "root", "DIR", "State folder").value_parser(clap::value_parser!(PathBuf)))
@@ -88,9 +92,13 @@ fn run(matches: &ArgMatches) -> i32 {
     let code = matches.get_one::<String>("code").cloned();
     let program = match (code, words.first().map(String::as_str)) {
         (Some(code), _) => Program::Code(code),
-        (None, Some("help")) if !Path::new("help").is_file() => return help(words.get(1).map(String::as_str)),
-        (None, Some("init")) if !Path::new("init").is_file() => return init(words.get(1).map(String::as_str)),
+        // A command wins over a file of that name, for which one can write `./run`.
+        (None, Some("help")) => return help(matches, &words[1..]),
+        (None, Some("init")) => return init(words.get(1).map(String::as_str)),
         (None, Some("-")) => Program::Stdin,
+        (None, Some(_)) if names().find(&words.iter().map(String::as_str).collect::<Vec<_>>()).is_some() => {
+            Program::Command(words.clone())
+        }
         (None, Some(file)) if Path::new(file).is_file() => Program::File(file.into()),
         (None, Some(other)) => return unknown(other),
         (None, None) if std::io::stdin().is_terminal() => Program::Prompt,
@@ -126,6 +134,7 @@ fn start(matches: &ArgMatches, arguments: Vec<String>) -> Result<(Runtime, Cance
         Some("json") => progress::Mode::Json,
         _ => progress::Mode::Auto,
     };
+    let progress = Arc::new(progress::Switch::new(progress::sink(mode)));
     let epoch = match variable("SOURCE_DATE_EPOCH").map(|value| value.to_string_lossy().parse::<i64>()) {
         Some(Err(_)) => return Err(Error::invalid("SOURCE_DATE_EPOCH is not a number of seconds")),
         Some(Ok(seconds)) => Some(seconds),
@@ -136,10 +145,11 @@ fn start(matches: &ArgMatches, arguments: Vec<String>) -> Result<(Runtime, Cance
         proxies: proxies(&variable),
         source_date_epoch: epoch,
         use_cache: !matches.get_flag("no-cache"),
-        progress: progress::sink(mode),
+        progress: progress.clone(),
         ..Config::new(root(matches, &variable)?, "/proc/self/exe", token.clone())
     };
-    let options = Options { library_path: library_path(&variable), arguments, login_file };
+    let library_path = library_path(&variable);
+    let options = Options { library_path, arguments, login_file, progress: Some(progress) };
     Ok((Runtime::new(config, options)?, token))
 }
 
@@ -148,6 +158,12 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 fn data_home(variable: Variable) -> Option<PathBuf> {
     let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
     variable("XDG_DATA_HOME").map(PathBuf::from).or_else(home)
+}
+
+/// The commands: those built in and those in the user's folder.
+fn names() -> Names {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    Names::new(data_home(&variable).map(|home| home.join("moonshell/commands")))
 }
 
 fn root(matches: &ArgMatches, variable: Variable) -> Result<PathBuf> {
@@ -200,7 +216,14 @@ fn execute(runtime: &Runtime, token: &Cancel, program: Program, log: Option<&str
         std::io::stdin().read_to_end(&mut text).os(|| "read standard input").map(|_| text)
     };
     let (text, name) = match program {
-        Program::Prompt => return repl::run(runtime, token, &prompt_settings()),
+        Program::Prompt => return repl::run(runtime, token, &prompt_settings(log)),
+        Program::Command(words) => {
+            let commands = match Commands::new(runtime, names()) {
+                Ok(commands) => commands,
+                Err(error) => return fail(&Report::engine(&error)),
+            };
+            return commands.run(&words, log == Some("debug")).unwrap_or_else(|| unknown(&words[0]));
+        }
         Program::Code(code) => (Ok(code.into_bytes()), "=-e".to_string()),
         Program::Stdin => (read_stdin(), "=stdin".to_string()),
         Program::File(path) => {
@@ -227,10 +250,15 @@ fn execute(runtime: &Runtime, token: &Cancel, program: Program, log: Option<&str
     finish(runtime, runtime_run(runtime, body), log == Some("debug"), &source)
 }
 
-fn prompt_settings() -> repl::Settings {
+fn prompt_settings(log: Option<&str>) -> repl::Settings {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-    repl::Settings { history: state.map(|state| state.join("moonshell/history")), color: report::color() }
+    repl::Settings {
+        history: state.map(|state| state.join("moonshell/history")),
+        color: report::color(),
+        names: names(),
+        traceback: log == Some("debug"),
+    }
 }
 
 fn runtime_run(runtime: &Runtime, body: mlua::Function) -> Result<Ending> {
@@ -270,7 +298,7 @@ fn fail(report: &Report) -> i32 {
     report.status()
 }
 
-/// Commands that are not files.
+/// Commands that are no Lua modules.
 const COMMANDS: &[&str] = &["help", "init"];
 
 fn unknown(name: &str) -> i32 {
@@ -283,7 +311,9 @@ fn unknown(name: &str) -> i32 {
         Report::usage(format!("unknown option '{name}'"), Some(hint)).print(&report::line_of_file);
         return report::USAGE;
     }
-    let hint = match nearest(name, COMMANDS.iter().copied()) {
+    let names = names();
+    let commands: Vec<String> = names.all().into_iter().chain(names.groups()).collect();
+    let hint = match nearest(name, commands.iter().map(String::as_str).chain(COMMANDS.iter().copied())) {
         Some(near) => format!("did you mean '{near}'?"),
         None => match scripts(name) {
             Some(file) => format!("did you mean '{file}'?"),
@@ -310,63 +340,56 @@ fn scripts(name: &str) -> Option<String> {
     Some(folder.map_or(found.to_string(), |folder| folder.join(found).display().to_string()))
 }
 
-fn help(name: Option<&str>) -> i32 {
+/// `moonshell help`: of a command, of a function of the API, or of everything.
+fn help(matches: &ArgMatches, words: &[String]) -> i32 {
     let api = Api::new();
-    let text = match name {
-        None => format!("{}\n{}", parser().render_help(), docs::overview(&api)),
-        Some(name) => match docs::help(&api, name) {
-            Some(text) => text,
-            None => {
-                let names = docs::names(&api);
-                let hint =
-                    nearest(name, names.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
-                Report::usage(format!("no help for '{name}'"), hint).print(&report::line_of_file);
-                return report::USAGE;
-            }
-        },
+    let Some(name) = words.first() else {
+        say(&format!("{}\n{}", parser().render_help(), docs::overview(&api)));
+        return with_commands(matches, |commands| commands.overview());
     };
-    // A reader that closes the pipe has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    0
+    let list: Vec<&str> = words.iter().map(String::as_str).collect();
+    let is_command = names().find(&list).is_some();
+    let text = docs::help(&api, name);
+    if let Some(text) = &text {
+        say(text);
+    }
+    if is_command {
+        if text.is_some() {
+            say("\n");
+        }
+        return with_commands(matches, |commands| commands.help(words).unwrap_or(0));
+    }
+    if text.is_some() {
+        return 0;
+    }
+    let (known, commands) = (docs::names(&api), names().all());
+    let near = nearest(name, known.iter().chain(&commands).map(String::as_str));
+    let hint = near.map(|near| format!("did you mean '{near}'?"));
+    Report::usage(format!("no help for '{name}'"), hint).print(&report::line_of_file);
+    report::USAGE
 }
 
-/// `moonshell init`: tells an editor's Lua language server about the API.
+fn with_commands(matches: &ArgMatches, act: impl FnOnce(&Commands) -> i32) -> i32 {
+    let status =
+        start(matches, vec!["moonshell".into()]).and_then(|(runtime, _)| Ok(act(&Commands::new(&runtime, names())?)));
+    // A reader that closes the pipe has seen enough.
+    status
+        .map(|status| if status == report::CLOSED { 0 } else { status })
+        .unwrap_or_else(|error| fail(&Report::engine(&error)))
+}
+
+fn say(text: &str) {
+    // A reader that closes the pipe has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 fn init(folder: Option<&str>) -> i32 {
-    let folder = Path::new(folder.unwrap_or("."));
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    match write_editor_files(folder, data_home(&variable)) {
+    match editor::init(Path::new(folder.unwrap_or(".")), data_home(&variable)) {
         Ok(path) => {
-            let _ = writeln!(std::io::stdout(), "wrote {}", path.display());
+            say(&format!("wrote {}\n", path.display()));
             0
         }
         Err(error) => fail(&Report::engine(&error)),
     }
-}
-
-fn write_editor_files(folder: &Path, data: Option<PathBuf>) -> Result<PathBuf> {
-    let none = || Error::invalid("no place for the editor files").with_hint("set HOME");
-    let library = data.ok_or_else(none)?.join("moonshell/meta");
-    std::fs::create_dir_all(&library).os(|| format!("make folder {}", library.display()))?;
-    let meta = library.join("moonshell.lua");
-    std::fs::write(&meta, stdlib::META).os(|| format!("write {}", meta.display()))?;
-    let path = folder.join(".luarc.json");
-    let old = match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|e| Error::invalid(format!("{} is not JSON: {e}", path.display())))?,
-        Err(_) => serde_json::json!({}),
-    };
-    let serde_json::Value::Object(mut settings) = old else {
-        return Err(Error::invalid(format!("{} is not a JSON object", path.display())));
-    };
-    settings.insert("runtime.version".into(), "Lua 5.4".into());
-    let libraries = settings.entry("workspace.library").or_insert_with(|| serde_json::json!([]));
-    let entry = serde_json::Value::from(library.display().to_string());
-    if let Some(list) = libraries.as_array_mut()
-        && !list.contains(&entry)
-    {
-        list.push(entry);
-    }
-    let text = format!("{:#}\n", serde_json::Value::Object(settings));
-    std::fs::write(&path, text).os(|| format!("write {}", path.display()))?;
-    Ok(path)
 }

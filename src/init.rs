@@ -12,7 +12,8 @@ use crate::report::Report;
 
 /// True when this process was started as a container's init: as process 1, by that name.
 pub fn is_asked_for(program: &OsString) -> bool {
-    std::process::id() == 1 && std::path::Path::new(program) == std::path::Path::new(crate::engine::container::spec::INIT_PATH)
+    std::process::id() == 1
+        && std::path::Path::new(program) == std::path::Path::new(crate::engine::container::spec::INIT_PATH)
 }
 
 /// Runs the program behind `--` to its end; returns the status to end with.
@@ -21,8 +22,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
     let Some(program) = words.next() else { return 127 };
     // Watched before the program exists, so that nothing is missed; what cannot be watched (KILL, STOP, faults) is
     // left out.
-    let forwarded =
-        (1..32).filter(|number| !signal_hook::consts::FORBIDDEN.contains(number) && ![SIGTTIN, SIGTTOU].contains(number));
+    let forwarded = (1..32)
+        .filter(|number| !signal_hook::consts::FORBIDDEN.contains(number) && ![SIGTTIN, SIGTTOU].contains(number));
     let Ok(mut signals) = Signals::new(forwarded) else { return 125 };
     let child = match Command::new(&program).args(words).process_group(0).spawn() {
         Ok(child) => child,

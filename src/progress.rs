@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -44,6 +45,32 @@ pub fn sink(mode: Mode) -> Arc<dyn Sink> {
         Mode::Json => Arc::new(Json { out: Mutex::new(std::io::stderr()) }),
         Mode::Auto if std::io::stderr().is_terminal() => Arc::new(Terminal::default()),
         Mode::Auto | Mode::Plain => Arc::new(Plain::new(std::io::stderr())),
+    }
+}
+
+/// A sink that can be turned off.
+pub struct Switch {
+    sink: Arc<dyn Sink>,
+    off: AtomicBool,
+}
+
+impl Switch {
+    /// Passes on to `sink`.
+    pub fn new(sink: Arc<dyn Sink>) -> Switch {
+        Switch { sink, off: AtomicBool::new(false) }
+    }
+
+    /// From now on shows nothing but warnings.
+    pub fn turn_off(&self) {
+        self.off.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Sink for Switch {
+    fn event(&self, event: Event) {
+        if !self.off.load(Ordering::Relaxed) || matches!(event, Event::Warning(_)) {
+            self.sink.event(event);
+        }
     }
 }
 

@@ -11,15 +11,17 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
-use mlua::{Table, Value};
+use mlua::{Lua, Table, Value};
 
 use crate::engine::error::Error;
-use crate::runtime::{Failure, Runtime};
+use crate::runtime::{Failure, Runtime, text_of};
 
 /// Exit status of a program that failed.
 pub const FAILURE: i32 = 1;
 /// Exit status when the command line makes no sense.
 pub const USAGE: i32 = 2;
+/// Exit status when whoever reads the output has gone, as a shell tells it of a program that SIGPIPE ended.
+pub const CLOSED: i32 = 141;
 /// Exit status for a bug in moonshell.
 pub const BUG: i32 = 70;
 
@@ -59,11 +61,7 @@ impl Report {
 
     /// The report for an error no script caught.
     pub fn script(runtime: &Runtime, failure: &Failure, traceback: bool) -> Report {
-        let mut report = match &failure.value {
-            Value::Table(table) => from_table(runtime, table),
-            Value::Nil => Report { message: "nil was raised".into(), ..Report::default() },
-            other => from_text(&runtime.format(other)),
-        };
+        let mut report = Report::value(runtime.lua(), &failure.value);
         report.place = match (report.place, &failure.place) {
             (Some(place), Some(whole)) => Some(uncut(place, whole)),
             (place, whole) => place.or_else(|| whole.clone()),
@@ -72,6 +70,15 @@ impl Report {
             report.traceback = Some(failure.traceback.clone()).filter(|text| !text.is_empty());
         }
         report
+    }
+
+    /// The report for an error that was caught.
+    pub fn value(lua: &Lua, error: &Value) -> Report {
+        match error {
+            Value::Table(table) => from_table(lua, table),
+            Value::Nil => Report { message: "nil was raised".into(), ..Report::default() },
+            other => from_text(&text_of(lua, other)),
+        }
     }
 
     /// The report for a syntax error in `file`; Lua's message begins with its place.
@@ -129,6 +136,12 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Prints a line as it is, for programs that read it.
+pub fn plain(text: &str) {
+    // When standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints a note that is no error.
 pub fn warning(text: &str) {
     let _ = writeln!(std::io::stderr(), "warning: {text}");
@@ -152,13 +165,13 @@ fn uncut(place: String, whole: &str) -> String {
     }
 }
 
-fn from_table(runtime: &Runtime, table: &Table) -> Report {
+fn from_table(lua: &Lua, table: &Table) -> Report {
     let text = |key: &str| match table.get::<Value>(key) {
         Ok(Value::Nil) | Err(_) => None,
-        Ok(value) => Some(runtime.format(&value)),
+        Ok(value) => Some(text_of(lua, &value)),
     };
     let Some(message) = text("message") else {
-        return from_text(&runtime.format(&Value::Table(table.clone())));
+        return from_text(&text_of(lua, &Value::Table(table.clone())));
     };
     let causes = table.get::<Option<Vec<String>>>("causes").ok().flatten().unwrap_or_default();
     let bug = text("kind").is_some_and(|kind| kind == "internal");

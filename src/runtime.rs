@@ -12,6 +12,7 @@ pub mod proxy;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
@@ -20,10 +21,11 @@ pub use contexts::{Branches, Context};
 use crate::bindings::install::{Api, install};
 use crate::engine::Config;
 use crate::engine::error::Result;
+use crate::progress::Switch;
 use crate::stdlib;
 
 /// Surroundings of a program besides the engine's.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Template for `require` after the script's own folder: `A/?.lua;A/?/init.lua;...`.
     pub library_path: String,
@@ -31,6 +33,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Where `login` writes passwords.
     pub login_file: Option<PathBuf>,
+    /// Shows progress, and can be told not to.
+    pub progress: Option<Arc<Switch>>,
 }
 
 /// What is kept beside the Lua state.
@@ -157,8 +161,13 @@ impl Runtime {
     /// # Errors
     /// Whatever it raises, as text.
     pub fn format(&self, value: &Value) -> String {
-        natives::to_text(&self.lua, value)
+        text_of(&self.lua, value)
     }
+}
+
+/// `tostring(value)`, whatever happens.
+pub(crate) fn text_of(lua: &Lua, value: &Value) -> String {
+    natives::to_text(lua, value)
 }
 
 const FAILURE: &str = "moonshell.failure";

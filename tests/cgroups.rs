@@ -529,7 +529,8 @@ fn figures_are_true() {
     assert_eq!(shell.ask(&line), "done");
     let stats = made.cgroup.stats().unwrap();
     assert!(stats.cpu.total_ns > 1_000_000 && stats.cpu.online >= 1, "{stats:?}");
-    assert!(stats.cpu.total_ns >= stats.cpu.user_ns, "{stats:?}");
+    // Time is split by what ticks (up to 10 ms each) happened to meet.
+    assert!(stats.cpu.total_ns + 100_000_000 >= stats.cpu.user_ns, "{stats:?}");
     assert_eq!(stats.memory.limit_bytes, 67_108_864);
     assert!(stats.memory.usage_bytes > 0 && stats.memory.usage_bytes < 67_108_864, "{stats:?}");
     assert!(stats.memory.host_bytes > 67_108_864 && stats.memory.max_usage_bytes != Some(0), "{stats:?}");

@@ -82,6 +82,9 @@ fn help_text() {
         ("help_class", &["help", "Image"]),
         ("help_unknown", &["help", "image.pul"]),
         ("usage", &["--nonsense"]),
+        ("command_run", &["run", "--help"]),
+        ("command_ps", &["ps", "--help"]),
+        ("command_group", &["container"]),
     ] {
         let (stdout, stderr) = run(arguments, folder.path());
         compare(&root().join(format!("tests/golden/{file}.txt")), &format!("{stdout}{stderr}"));

@@ -11,6 +11,12 @@ use std::time::Duration;
 
 use nix::pty::{Winsize, openpty};
 
+#[path = "support/engine.rs"]
+#[allow(dead_code)]
+mod engine;
+#[path = "support/home.rs"]
+mod home;
+
 const PROMPT: &str = "moonshell> ";
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -234,5 +240,35 @@ fn colours_unless_told_otherwise() {
     let before = s.until("= 1");
     assert!(!before.contains("\x1b[35m"), "{before:?}");
     s.drop_line();
+    assert_eq!(s.end(), 0);
+}
+
+#[test]
+fn commands_at_the_prompt() {
+    let home = tempfile::tempdir().unwrap();
+    let mut s = session(home.path());
+    assert_eq!(s.line(":images --format 'table {{.ID}}'"), "IMAGE ID");
+    assert_eq!(s.line(":tag nosuch \"a b\""), "error: no such image 'nosuch'");
+    assert_eq!(s.line(":imgaes"), "error: no such command 'imgaes'\n  hint: did you mean ':images'?");
+    assert_eq!(s.line(":tag 'x"), "error: a quotation mark is not closed");
+    assert_eq!(s.line(":"), "");
+    assert_eq!(s.line("1 + 1"), "2");
+    assert_eq!(s.end(), 0);
+}
+
+#[test]
+fn a_terminal_of_a_container_at_the_prompt() {
+    let Some(home) = home::Home::with_image() else { return };
+    let mut s = session(home.dir.path());
+    s.keys(":run --rm -it busybox:1 sh\r");
+    s.until("/ # ");
+    s.keys("echo in$((3 + 4))side; stty size\r");
+    s.until("in7side\r\n40 200\r\n");
+    s.keys("exit 3\r");
+    s.until(PROMPT);
+    // The terminal is the editor's again.
+    assert_eq!(s.line("1 + 1"), "2");
+    assert_eq!(s.line(":run --rm busybox:1 echo hello"), "hello");
+    assert_eq!(s.line(":ps -aq"), "");
     assert_eq!(s.end(), 0);
 }

@@ -18,16 +18,16 @@ fn only_entry(dir: &Path) -> PathBuf {
     entries.next().unwrap().unwrap().path()
 }
 
-/// The newest executable of `tests/cgroups.rs`, which cargo builds into the folder of this one.
-fn cgroup_tests() -> PathBuf {
+/// The newest executable of the tests called `name`, which cargo builds into the folder of this one.
+fn tests_called(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let entries = std::fs::read_dir(own.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let named = entries.filter(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("cgroups-") && !name.contains('.')
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        file.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')) && !file.contains('.')
     });
     let newest = named.max_by_key(|path| path.metadata().unwrap().modified().unwrap());
-    newest.expect("the tests of cgroups are not built: run `make test`")
+    newest.unwrap_or_else(|| panic!("the tests called {name} are not built: run `make test`"))
 }
 
 /// Boots the kernel with an initial file system that runs the tests; what the machine printed.
@@ -40,12 +40,12 @@ fn boot(parameter: &str) -> String {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
     let moonshell = Path::new(env!("CARGO_BIN_EXE_moonshell"));
     let made = Command::new(tests.join("initrd.sh"))
-        .args([moonshell, &modules, &tests.join("check.lua"), &cgroup_tests(), &initrd])
+        .args([moonshell, &modules, &tests, &tests_called("cgroups"), &tests_called("oci"), &initrd])
         .status()
         .unwrap();
     assert!(made.success());
     let output = Command::new("timeout")
-        .args(["120", "qemu-system-x86_64", "-m", "2048", "-nographic", "-no-reboot"])
+        .args(["240", "qemu-system-x86_64", "-m", "2048", "-nographic", "-no-reboot"])
         .args(["-append", &format!("console=ttyS0 quiet panic=-1 {parameter}"), "-kernel"])
         .arg(kernel.join(format!("boot/vmlinuz-{release}")))
         .arg("-initrd")
@@ -62,11 +62,15 @@ fn boot(parameter: &str) -> String {
 fn an_older_kernel_with_cgroup_v2() {
     let text = boot("");
     assert!(text.contains("ALL GOOD") && text.contains("STATUS 0"), "{text}");
+    assert!(text.contains("LASTING GOOD") && text.contains("LASTING 0"), "{text}");
     assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
+    assert!(text.contains("OCI 0, LEFT 0"), "{text}");
 }
 
 #[test]
 fn an_older_kernel_with_cgroup_v1() {
     let text = boot("cgroups=v1");
+    assert!(text.contains("LASTING GOOD") && text.contains("LASTING 0"), "{text}");
     assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
+    assert!(text.contains("OCI 0, LEFT 0"), "{text}");
 }

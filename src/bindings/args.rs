@@ -279,10 +279,17 @@ pub fn size(value: &Value) -> Result<u64> {
     if let Some(number) = integer(value) {
         return u64::try_from(number).map_err(|_| Error::invalid(format!("size {number} is negative")));
     }
-    let text = text(value)?;
+    size_of(&text(value)?)
+}
+
+/// Bytes from a string such as `"512m"`, `"1.5g"`, `"10kb"`.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn size_of(text: &str) -> Result<u64> {
     let bad =
         || Error::invalid(format!("invalid size '{text}'")).with_hint("write bytes, or a number with k, m, g or t");
-    crate::engine::size::parse(&text).ok_or_else(bad)
+    crate::engine::size::parse(text).ok_or_else(bad)
 }
 
 /// A time span from seconds or a string such as `"1.5s"`, `"200ms"`, `"1m30s"`, `"2h"`.
@@ -290,23 +297,32 @@ pub fn size(value: &Value) -> Result<u64> {
 /// # Errors
 /// `invalid_argument`.
 pub fn duration(value: &Value) -> Result<Duration> {
-    let from = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
-    let bad =
-        |shown: &str| Error::invalid(format!("invalid duration '{shown}'")).with_hint("write 1.5s, 200ms or 1m30s");
+    let from = |seconds: f64| Duration::try_from_secs_f64(seconds).map_err(|_| bad_duration(&seconds.to_string()));
     match value {
-        Value::Integer(seconds) => return from(*seconds as f64).ok_or_else(|| bad(&seconds.to_string())),
-        Value::Number(seconds) => return from(*seconds).ok_or_else(|| bad(&seconds.to_string())),
-        _ => {}
+        Value::Integer(seconds) => from(*seconds as f64),
+        Value::Number(seconds) => from(*seconds),
+        _ => duration_of(&text(value)?),
     }
-    let text = text(value)?;
+}
+
+fn bad_duration(shown: &str) -> Error {
+    Error::invalid(format!("invalid duration '{shown}'")).with_hint("write 1.5s, 200ms or 1m30s")
+}
+
+/// A time span from a string such as `"1.5s"`, `"200ms"`, `"1m30s"`, `"2h"`.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn duration_of(text: &str) -> Result<Duration> {
+    let bad = || bad_duration(text);
     let mut rest = text.trim();
     let mut total = 0.0;
     if rest.is_empty() {
-        return Err(bad(&text));
+        return Err(bad());
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..digits].parse().map_err(|_| bad(&text))?;
+        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
         rest = &rest[digits..];
         let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let scale = match &rest[..letters] {
@@ -317,12 +333,12 @@ pub fn duration(value: &Value) -> Result<Duration> {
             "m" => 60.0,
             "h" => 3600.0,
             "d" => 86400.0,
-            _ => return Err(bad(&text)),
+            _ => return Err(bad()),
         };
         total += number * scale;
         rest = &rest[letters..];
     }
-    from(total).ok_or_else(|| bad(&text))
+    Duration::try_from_secs_f64(total).map_err(|_| bad())
 }
 
 #[cfg(test)]

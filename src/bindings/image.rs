@@ -111,16 +111,21 @@ fn names() -> Vec<Function> {
 fn archives() -> Vec<Function> {
     vec![
         Function::new("image.save", "Writes images to an archive.", save)
-            .param("path", Type::String, "The file; it appears whole or not at all.")
+            .param("path", Type::String, "The file; it appears whole or not at all. `-` is standard output.")
             .variadic("image", IMAGE, "The images.")
             .option("format", Type::OneOf(&["oci", "docker"]), "Default `oci`.")
             .errors(&["not_found", "permission"])
-            .example("image.save(\"app.tar\", \"app:1\", {format=\"docker\"})"),
+            .example("image.save(\"app.tar\", \"app:1\", {format=\"docker\"})")
+            .flushes(),
         Function::new("image.load", "Loads the images of an archive and sets their names.", |call| {
             let (path, most) = (call.string(0)?, call.options().size("max_layer_bytes")?);
-            call.work(move |at| bounded(&at.engine()?, most).image_load_file(path.as_ref()), images)
+            let run = move |at: &crate::runtime::Context| match path.as_str() {
+                "-" => bounded(&at.engine()?, most).image_load(std::io::stdin()),
+                path => bounded(&at.engine()?, most).image_load_file(path.as_ref()),
+            };
+            call.work(run, images)
         })
-        .param("path", Type::String, "An OCI or docker archive.")
+        .param("path", Type::String, "An OCI or docker archive; `-` is standard input.")
         .option("max_layer_bytes", Type::Size, MOST_BYTES)
         .returns(Type::List(&Type::Handle("Image")), "The images.")
         .errors(&["not_found", "invalid_argument", "integrity", "unsupported"])
@@ -325,7 +330,10 @@ fn save(call: &Call) -> Result<Outcome> {
         let engine = at.engine()?;
         let found = sources.into_iter().map(|source| source.find(&engine)).collect::<Result<Vec<_>>>()?;
         let named: Vec<_> = found.into_iter().map(|image| (image.clone(), image.names)).collect();
-        engine.image_save_file(path.as_ref(), &named, format)
+        match path.as_str() {
+            "-" => engine.image_save(std::io::BufWriter::new(std::io::stdout()), &named, format),
+            path => engine.image_save_file(path.as_ref(), &named, format),
+        }
     };
     call.work(run, |_, ()| Ok(()))
 }

@@ -47,6 +47,30 @@ pub fn grid(headings: Vec<String>, rows: Vec<Vec<String>>) -> String {
     grid.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
+/// A table as container tools print it: three blanks between columns, none narrower than ten. Control characters
+/// in a cell are shown, not sent to the terminal.
+pub fn columns(headings: Option<Vec<String>>, rows: Vec<Vec<String>>) -> String {
+    const GAP: u16 = 3;
+    const LEAST: usize = 10 - GAP as usize;
+    let mut grid = Grid::new();
+    grid.load_style(comfy_table::presets::NOTHING);
+    let cell = |text: String| match text.contains(|c: char| c.is_control()) {
+        true => text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
+        false => text,
+    };
+    let wide = |text: String| format!("{:<LEAST$}", cell(text));
+    if let Some(headings) = headings {
+        grid.set_header(headings.into_iter().map(wide));
+    }
+    for row in rows {
+        grid.add_row(row.into_iter().map(wide));
+    }
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    grid.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}
+
 fn cell(lua: &Lua, rows: &Api, item: &AnyUserData, name: &str) -> mlua::Result<String> {
     let class = item.type_name()?.to_string_lossy();
     let found = rows.class(&class).and_then(|class| class.fields.iter().find(|field| field.param.name == name));

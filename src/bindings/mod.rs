@@ -42,7 +42,7 @@
 //! In methods, argument 0 is the first one after the handle.
 
 pub mod api;
-mod args;
+pub mod args;
 pub mod build;
 mod call;
 pub mod class;

@@ -16,14 +16,21 @@ pub struct Completer {
     pub variables: Table,
     /// The rows.
     pub api: Rc<Api>,
+    /// Names of commands.
+    pub commands: Box<dyn Fn() -> Vec<String>>,
     /// Names of images in the store.
     pub images: Box<dyn Fn() -> Vec<String>>,
+    /// Names of containers.
+    pub containers: Box<dyn Fn() -> Vec<String>>,
 }
 
 impl Completer {
     /// Where the completed word starts, and the candidates for it.
     pub fn complete(&self, line: &str, cursor: usize) -> (usize, Vec<String>) {
         let Some(text) = line.get(..cursor) else { return (cursor, Vec::new()) };
+        if let Some(command) = text.strip_prefix(':') {
+            return self.command(command);
+        }
         let tokens = tokens(text);
         if let Some(token) = tokens.last()
             && token.kind == (Kind::String { open: true })
@@ -59,13 +66,26 @@ impl Completer {
         let start = (string.range.start + 1).min(text.len());
         let function = self.enclosing(text, &tokens[..tokens.len() - 1]).unwrap_or_default();
         let module = function.split(['.', ':']).next().unwrap_or_default();
-        if !matches!(module, "image" | "Image" | "container" | "build" | "State") {
+        if !matches!(module, "image" | "Image" | "container" | "Container" | "build" | "State") {
             return (start, Vec::new());
         }
         let mut names = (self.images)();
+        if matches!(module, "container" | "Container") {
+            names.extend((self.containers)());
+        }
         names.retain(|name| name.starts_with(&text[start..]));
         names.sort();
         (start, names)
+    }
+
+    /// The first word names a command; the others may name containers and images.
+    fn command(&self, text: &str) -> (usize, Vec<String>) {
+        let start = text.rfind(' ').map_or(0, |at| at + 1);
+        let mut names = if start == 0 { (self.commands)() } else { [(self.containers)(), (self.images)()].concat() };
+        names.retain(|name| name.starts_with(&text[start..]));
+        names.sort();
+        names.dedup();
+        (start + 1, names)
     }
 
     fn names(&self) -> Vec<String> {
@@ -203,7 +223,9 @@ mod tests {
         lua.load("mine = { field = 1, method = function() end }").set_environment(variables.clone()).exec().unwrap();
         let api = runtime.api().clone();
         let images = Box::new(|| vec!["debian:12".to_string(), "busybox:1".to_string()]);
-        let completer = Completer { lua, variables, api, images };
+        let commands = Box::new(|| vec!["ps".to_string(), "pull".to_string(), "run".to_string()]);
+        let containers = Box::new(|| vec!["web".to_string()]);
+        let completer = Completer { lua, variables, api, commands, images, containers };
         let complete = |line: &str| {
             let (start, names) = completer.complete(line, line.len());
             (line[start..].to_string(), names.join(" "))
@@ -221,6 +243,10 @@ mod tests {
         assert_eq!(complete("image.get 'deb"), pair("deb", "debian:12"));
         assert_eq!(complete("image.push(\""), pair("", "busybox:1 debian:12"));
         assert_eq!(complete("print('deb"), pair("deb", ""));
+        assert_eq!(complete(":p"), pair("p", "ps pull"));
+        assert_eq!(complete(":run -it deb"), pair("deb", "debian:12"));
+        assert_eq!(complete(":stop "), pair("", "busybox:1 debian:12 web"));
+        assert_eq!(complete("container.get 'w"), pair("w", "web"));
         assert_eq!(complete("é.x"), pair("x", ""));
     }
 }

@@ -18,7 +18,10 @@ use rustyline::history::{FileHistory, History};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper, Hinter};
 
+use crate::commands::Commands;
+use crate::commands::names::Names;
 use crate::engine::cancel::Cancel;
+use crate::engine::suggest::nearest;
 use crate::report::{self, Report};
 use crate::runtime::{Ending, Runtime, interrupt};
 use complete::Completer;
@@ -54,7 +57,7 @@ impl Highlighter for Assistant {
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input();
-        if asks_for_help(text).is_some() {
+        if asks_for_help(text).is_some() || command(text).is_some() {
             return Ok(ValidationResult::Valid(None));
         }
         Ok(match session::compile(&self.completer.lua, &self.completer.variables, text) {
@@ -71,6 +74,10 @@ pub struct Settings {
     pub history: Option<PathBuf>,
     /// Whether to use colours.
     pub color: bool,
+    /// The commands.
+    pub names: Names,
+    /// Whether errors of commands show the call stack.
+    pub traceback: bool,
 }
 
 /// Runs the prompt until Ctrl-D or `os.exit`; returns the exit status.
@@ -91,6 +98,8 @@ struct Prompt<'a> {
     variables: Table,
     editor: Editor<Assistant, FileHistory>,
     history: Option<PathBuf>,
+    commands: Commands<'a>,
+    traceback: bool,
 }
 
 impl<'a> Prompt<'a> {
@@ -106,6 +115,13 @@ impl<'a> Prompt<'a> {
         editor.set_color_mode(if settings.color { ColorMode::Enabled } else { ColorMode::Disabled });
         let context = runtime.context();
         // Completion must not make a state folder.
+        let looked = context.clone();
+        let containers = move || match looked.config().root.is_dir() {
+            true => looked.engine().and_then(|engine| engine.container_list()).map_or(Vec::new(), |containers| {
+                containers.into_iter().map(|container| container.record.name).collect()
+            }),
+            false => Vec::new(),
+        };
         let images = move || match context.config().root.is_dir() {
             true => context.engine().and_then(|engine| engine.image_list()).map_or(Vec::new(), |images| {
                 images.iter().flat_map(|image| image.names.iter().map(|name| name.familiar())).collect()
@@ -113,14 +129,20 @@ impl<'a> Prompt<'a> {
             false => Vec::new(),
         };
         let (lua, api) = (runtime.lua().clone(), runtime.api().clone());
-        let completer = Completer { lua, variables: variables.clone(), api, images: Box::new(images) };
+        let names = settings.names.clone();
+        let commands = Box::new(move || names.all().into_iter().chain(names.groups()).collect());
+        let (images, containers) = (Box::new(images), Box::new(containers));
+        let completer = Completer { lua, variables: variables.clone(), api, commands, images, containers };
         editor.set_helper(Some(Assistant { completer, color: settings.color }));
         if let Some(file) = &settings.history {
             // The first time there is none, and an unreadable one is no reason not to start.
             let _ = file.parent().map(std::fs::create_dir_all);
             let _ = editor.load_history(file);
         }
-        Ok(Prompt { runtime, token, variables, editor, history: settings.history.clone() })
+        let commands = Commands::new(runtime, settings.names.clone());
+        let commands = commands.map_err(|e| std::io::Error::other(e.to_string()))?;
+        let (history, traceback) = (settings.history.clone(), settings.traceback);
+        Ok(Prompt { runtime, token, variables, editor, history, commands, traceback })
     }
 
     fn read_lines(&mut self) -> i32 {
@@ -161,6 +183,9 @@ impl<'a> Prompt<'a> {
 
     /// Runs a line; the exit status when it ends the session.
     fn line(&mut self, text: &str) -> Option<i32> {
+        if let Some(text) = command(text) {
+            return self.command(text);
+        }
         let question = asks_for_help(text).map(|name| match name.contains(':') {
             true => format!("help(\"{name}\")"),
             false => format!("help({name})"),
@@ -193,6 +218,23 @@ impl<'a> Prompt<'a> {
         None
     }
 
+    /// Runs a command; the exit status when it ends the session.
+    fn command(&mut self, text: &str) -> Option<i32> {
+        let Some(words) = shlex::split(text) else {
+            let report = Report::usage("a quotation mark is not closed", None);
+            report.print(&report::line_of_file);
+            return None;
+        };
+        let known = words.is_empty() || self.commands.run(&words, self.traceback).is_some();
+        if !known {
+            let names = self.commands.names().all();
+            let near = nearest(&words[0], names.iter().map(String::as_str));
+            let hint = near.map_or("`moonshell help` lists them".into(), |near| format!("did you mean ':{near}'?"));
+            Report::usage(format!("no such command '{}'", words[0]), Some(hint)).print(&report::line_of_file);
+        }
+        interrupt::signal().filter(|signal| *signal == signal_hook::consts::SIGTERM).map(|signal| 128 + signal)
+    }
+
     fn print(&self, report: &Report, text: &str) {
         report.print(&|file, line| match file {
             "prompt" => report::line_of_text(text, line).filter(|_| text.contains('\n')),
@@ -219,6 +261,11 @@ fn asks_for_help(text: &str) -> Option<&str> {
     let name = text.trim().strip_suffix('?')?.trim_end();
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':');
     (!name.is_empty() && name.chars().all(word)).then_some(name)
+}
+
+/// `:ps -a` is a command; `::name::` is a label of Lua.
+fn command(text: &str) -> Option<&str> {
+    text.trim().strip_prefix(':').filter(|rest| !rest.starts_with(':'))
 }
 
 fn say(text: &str) {

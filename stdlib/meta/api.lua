@@ -210,6 +210,7 @@ function Container:shell(opts) end
 ---@field since? string|number Only what was written since then.
 ---@field until? string|number Only what was written before.
 ---@field before? string|number The same, as `until` is a word of Lua's.
+---@field ends? boolean Keep line ends: a last line may have none, nor has a part of a very long one.
 
 ---Reads its log: an iterator of lines, each with its stream and time.
 ---Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.
@@ -531,7 +532,7 @@ function image.prune(opts) end
 ---@field format? "oci"|"docker" Default `oci`.
 
 ---Writes images to an archive.
----@param path string The file; it appears whole or not at all.
+---@param path string The file; it appears whole or not at all. `-` is standard output.
 ---@param ... string|Image The images.
 function image.save(path, ...) end
 
@@ -539,7 +540,7 @@ function image.save(path, ...) end
 ---@field max_layer_bytes? size Refuse a layer that unpacks to more. Default 64 GiB.
 
 ---Loads the images of an archive and sets their names.
----@param path string An OCI or docker archive.
+---@param path string An OCI or docker archive; `-` is standard input.
 ---@param opts? image.load.options
 ---@return Image[] # The images.
 function image.load(path, opts) end
@@ -554,6 +555,7 @@ container = {}
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
@@ -639,6 +641,7 @@ function container.run(image, cmd, opts) end
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.
@@ -717,6 +720,7 @@ function container.create(image, cmd, opts) end
 ---@field labels? table<string, string|number|boolean> Labels, besides the image's.
 ---@field annotations? table<string, string|number|boolean> Annotations for its runtime specification.
 ---@field cidfile? string A file to write its id to; it must not exist.
+---@field platform? string For which machine, such as `linux/arm64`. Default: this one's.
 ---@field pull? "missing"|"always"|"never" When to ask the registry. Default `missing`.
 ---@field entrypoint? command Replaces the image's entry point; `{}` takes it away.
 ---@field env? table<string, string|number|boolean> Variables; they win over the image's; false removes one.

@@ -48,7 +48,7 @@ fn a_read_only_store_can_be_read_and_says_so_when_written_to() {
     let cannot = |folder: &str| format!("open {}/{folder}", root.0.display());
     let ended = root.run("container.run('built:1', 'true')");
     assert_eq!(ended.status, 1);
-    assert!(ended.err.starts_with(&format!("error: {}", cannot("run/"))), "{}", ended.err);
+    assert!(ended.err.starts_with(&format!("error: {}", cannot("locks/"))), "{}", ended.err);
     assert!(ended.err.lines().next().unwrap().ends_with(": read-only file system"), "{}", ended.err);
     disk.remount("rw");
     build().repeat(&root, &[]);

@@ -1,15 +1,19 @@
 #!/bin/sh
-# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPT CGROUP_TESTS OUTPUT
+# Makes the initial file system of a virtual machine: initrd.sh MOONSHELL MODULES_FOLDER SCRIPTS_FOLDER CGROUP_TESTS
+# OCI_TESTS OUTPUT
 set -eu
-moonshell=$1 modules=$2 script=$3 tests=$4 output=$5
+moonshell=$1 modules=$2 scripts=$3 tests=$4 oci=$5 output=$6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bin" "$work/modules"
 cp /bin/busybox "$work/bin/busybox"
 cp "$moonshell" "$work/bin/moonshell"
 cp "$modules"/kernel/fs/overlayfs/overlay.ko* "$work/modules/"
-cp "$script" "$work/script.lua"
+cp "$scripts"/*.lua "$work/"
 cp "$tests" "$work/bin/cgroups-tests"
+cp "$oci" "$work/bin/oci-tests"
+# Where the tests look for the program.
+echo "$moonshell" >"$work/moonshell-path"
 
 # The first file system cannot be the parent of a pivot_root, so everything moves to a tmpfs first.
 cat >"$work/init" <<'INIT'
@@ -18,7 +22,7 @@ cat >"$work/init" <<'INIT'
 /bin/busybox mount -t proc proc /proc
 /bin/busybox insmod /modules/overlay.ko
 /bin/busybox mount -t tmpfs -o size=1g,mode=755 tmpfs /new
-/bin/busybox cp -a /bin /second /script.lua /new/
+/bin/busybox cp -a /bin /second /*.lua /moonshell-path /new/
 exec /bin/busybox switch_root /new /bin/busybox sh /second
 INIT
 cat >"$work/second" <<'SECOND'
@@ -39,11 +43,18 @@ if grep -q cgroups=v1 /proc/cmdline; then
     done
 else
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    moonshell --root /state --progress none /script.lua 2>&1
+    moonshell --root /state --progress none /check.lua 2>&1
     echo "STATUS $?"
 fi
+moonshell --root /state --progress none /lasting.lua 2>&1
+echo "LASTING $?"
 cgroups-tests --test-threads=1 2>&1
 echo "CGROUPS $?, LEFT $(find /sys/fs/cgroup -path '*/moonshell/*' -type d | wc -l)"
+path=$(cat /moonshell-path)
+mkdir -p "$(dirname "$path")"
+ln -s /bin/moonshell "$path"
+RUST_BACKTRACE=0 oci-tests --test-threads=1 --skip engines 2>&1
+echo "OCI $?, LEFT $(find /sys/fs/cgroup -path '*/moonshell/*' -type d | wc -l)"
 poweroff -f
 SECOND
 chmod +x "$work/init"

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use mlua::{IntoLua, Lua, Value};
 
+use super::super::Options as LuaOptions;
 use super::super::api::{Function, Type, option};
 use super::super::call::{Call, Outcome};
 use super::super::class::Class;
 use super::super::json::to_lua;
-use super::super::Options as LuaOptions;
 use super::{files, options, streams};
 use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
@@ -99,12 +99,20 @@ fn fields(class: Class) -> Class {
         .field("created", Type::Number, "When it was made, in seconds since 1970.", |_, c: &Handle| {
             Ok(c.record().created.seconds())
         })
-        .field("status", Type::String, "`created`, `running`, `paused`, `restarting`, `exited`; `removed`.", |lua, c: &Handle| {
-            Ok(c.now(lua)?.map_or("removed", |listed| listed.state.status.name()))
-        })
+        .field(
+            "status",
+            Type::String,
+            "`created`, `running`, `paused`, `restarting`, `exited`; `removed`.",
+            |lua, c: &Handle| Ok(c.now(lua)?.map_or("removed", |listed| listed.state.status.name())),
+        )
         .optional_field("started", Type::Number, "When its program started last.", field(|l| seconds(l.state.started)))
         .optional_field("finished", Type::Number, "When its program ended last.", field(|l| seconds(l.state.finished)))
-        .field("exit_code", Type::Integer, "How its program ended last; 128+n for signal n.", field(|l| l.state.exit_code))
+        .field(
+            "exit_code",
+            Type::Integer,
+            "How its program ended last; 128+n for signal n.",
+            field(|l| l.state.exit_code),
+        )
         .field("pid", Type::Integer, "Its first process on the host; 0 when it does not run.", field(|l| l.state.pid))
         .field("labels", Type::Map, "Its labels, the image's included.", field(|l| l.record.labels.clone()))
         .field("network_mode", Type::String, "`none`, `host` or `container:ID`.", |_, c: &Handle| {
@@ -114,12 +122,25 @@ fn fields(class: Class) -> Class {
                 Network::Container(id) => format!("container:{id}"),
             })
         })
-        .optional_field("health", Type::String, "`starting`, `healthy` or `unhealthy`; nil without checks.", field(|l| {
-            l.state.health.as_ref().map(|health| health.status.clone())
-        }))
-        .field("restart_count", Type::Integer, "How often its policy has started it again.", field(|l| l.state.restarts))
+        .optional_field(
+            "health",
+            Type::String,
+            "`starting`, `healthy` or `unhealthy`; nil without checks.",
+            field(|l| l.state.health.as_ref().map(|health| health.status.clone())),
+        )
+        .field(
+            "restart_count",
+            Type::Integer,
+            "How often its policy has started it again.",
+            field(|l| l.state.restarts),
+        )
         .field("oom_killed", Type::Boolean, "Whether memory was too short for it.", field(|l| l.state.oom_killed))
-        .optional_field("error", Type::String, "Why it did not start, or what became of it.", field(|l| l.state.error.clone()))
+        .optional_field(
+            "error",
+            Type::String,
+            "Why it did not start, or what became of it.",
+            field(|l| l.state.error.clone()),
+        )
         .field("mounts", Type::List(&Type::String), "Where something is mounted.", |_, c: &Handle| {
             let mounts = &c.record().options.mounts;
             Ok(mounts.iter().map(|mount| mount.target.display().to_string()).collect::<Vec<_>>())
@@ -127,11 +148,7 @@ fn fields(class: Class) -> Class {
 }
 
 /// A method that does one thing and returns nothing.
-fn simple(
-    name: &'static str,
-    summary: &'static str,
-    act: fn(&crate::engine::Engine, &str) -> Result<()>,
-) -> Function {
+fn simple(name: &'static str, summary: &'static str, act: fn(&crate::engine::Engine, &str) -> Result<()>) -> Function {
     Function::new(name, summary, move |call| {
         let id = call.this::<Handle>()?.touch();
         call.work(move |at| act(&at.engine()?, &id), |_, ()| Ok(Value::Nil))
@@ -287,7 +304,10 @@ fn looks() -> Vec<Function> {
                 },
             )
         })
-        .returns(Type::Table, "`cpu`, `memory`, `pids`, `blkio`, `net_rx_bytes`, `net_tx_bytes`; `time` in nanoseconds.")
+        .returns(
+            Type::Table,
+            "`cpu`, `memory`, `pids`, `blkio`, `net_rx_bytes`, `net_tx_bytes`; `time` in nanoseconds.",
+        )
         .errors(&["not_found", "invalid_argument", "unsupported"])
         .example("print(container.get(\"web\"):stats().memory.usage_bytes)"),
         Function::new("top", "Its processes, as the host sees them.", |call| {
@@ -324,4 +344,3 @@ fn looks() -> Vec<Function> {
         .example("print(container.get(\"web\"):size())"),
     ]
 }
-

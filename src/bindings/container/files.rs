@@ -53,18 +53,22 @@ fn copy_in_row() -> Function {
 }
 
 fn copy_out_row() -> Function {
-    Function::new("copy_out", "Copies a file or folder out of it, running or not. Links are never followed out.", |call| {
-        let id = call.this::<Handle>()?.touch();
-        let (source, target, options) = (call.string(0)?, call.string(1)?, copy_wishes(&call.options()));
-        let run = move |at: &crate::runtime::Context| {
-            let engine = at.engine()?;
-            match target.as_str() {
-                "-" => to_output(|out| engine.container_tar_out(&id, &source, out, &options)),
-                path => engine.container_copy_out(&id, &source, path.as_ref(), &options),
-            }
-        };
-        call.work(run, |_, ()| Ok(mlua::Value::Nil))
-    })
+    Function::new(
+        "copy_out",
+        "Copies a file or folder out of it, running or not. Links are never followed out.",
+        |call| {
+            let id = call.this::<Handle>()?.touch();
+            let (source, target, options) = (call.string(0)?, call.string(1)?, copy_wishes(&call.options()));
+            let run = move |at: &crate::runtime::Context| {
+                let engine = at.engine()?;
+                match target.as_str() {
+                    "-" => to_output(|out| engine.container_tar_out(&id, &source, out, &options)),
+                    path => engine.container_copy_out(&id, &source, path.as_ref(), &options),
+                }
+            };
+            call.work(run, |_, ()| Ok(mlua::Value::Nil))
+        },
+    )
     .details("A source that ends with `/.` means what is in the folder. `-` writes a tar stream to standard output.")
     .param("source", Type::String, "In the container.")
     .param("target", Type::String, "On the host; `-` for a tar stream.")
@@ -132,10 +136,7 @@ fn commit(call: &Call) -> Result<Outcome> {
     let opts = call.options();
     let (message, author) = (opts.string("message")?, opts.string("author")?);
     let (changes, pause) = (opts.strings("changes")?, opts.boolean("pause").unwrap_or(true));
-    call.work(
-        move |at| at.engine()?.container_commit(&id, reference.as_ref(), message, author, changes, pause),
-        object,
-    )
+    call.work(move |at| at.engine()?.container_commit(&id, reference.as_ref(), message, author, changes, pause), object)
 }
 
 fn to_output(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {

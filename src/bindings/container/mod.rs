@@ -6,7 +6,7 @@ mod files;
 pub mod options;
 mod streams;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mlua::{Lua, Table, Value};
 
@@ -22,13 +22,12 @@ use crate::engine::container::create::Target;
 use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
 use crate::engine::container::options::Command;
-use crate::engine::container::record::Record;
-use crate::engine::error::{Error, Kind, OsContext, Result};
+use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::image::Image;
 use crate::progress;
 pub use class::{Handle, class};
-pub use options::{network, ulimits};
 pub use events::class as events_class;
+pub use options::{network, ulimits};
 pub use streams::lines_class;
 
 /// What a container can be made from.
@@ -55,8 +54,16 @@ fn making() -> Vec<Function> {
             .optional("cmd", Type::Command, "The command.")
             .options(options::all())
             .options(options::foreground())
-            .returns(Type::Handle("Result"), "How it ended; `detached` is true when the keys for that were typed.")
-            .errors(&["not_found", "already_exists", "invalid_argument", "exit", "timeout", "permission", "interrupted"])
+            .returns(Type::Handle("Result"), "How it ended; with code 0 when it was left running by the detach keys.")
+            .errors(&[
+                "not_found",
+                "already_exists",
+                "invalid_argument",
+                "exit",
+                "timeout",
+                "permission",
+                "interrupted",
+            ])
             .example("container.run(\"debian:bookworm\", \"cat /etc/debian_version\")")
             .flushes(),
         Function::new("container.create", "Makes a container without starting it.", create)
@@ -139,14 +146,12 @@ fn run(call: &Call) -> Result<Outcome> {
         pull: policy(&opts, "pull")?,
     };
     let manners = streams::Wishes::read(&opts, options.tty)?;
-    let cidfile = cidfile(&opts)?;
     call.work(
         move |at| {
             let engine = at.engine()?;
             let input = options.input.clone();
-            let mut made = |record: &Record| write_cidfile(cidfile.as_deref(), record);
             manners.with(input, |attachment| {
-                engine.container_run(&target, command.as_ref(), &options, how, attachment, &mut made, &mut progress::pass)
+                engine.container_run(&target, command.as_ref(), &options, how, attachment, &mut progress::pass)
             })
         },
         |lua, finished| object(lua, finished.result),
@@ -158,13 +163,9 @@ fn create(call: &Call) -> Result<Outcome> {
     let opts = call.options();
     let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(false);
-    let (pull, cidfile) = (policy(&opts, "pull")?, cidfile(&opts)?);
+    let pull = policy(&opts, "pull")?;
     call.work(
-        move |at| {
-            let record = at.engine()?.container_create(&target, command.as_ref(), &options, pull)?;
-            write_cidfile(cidfile.as_deref(), &record)?;
-            Ok::<_, Error>(record)
-        },
+        move |at| at.engine()?.container_create(&target, command.as_ref(), &options, pull),
         |lua, record| object(lua, Handle::new(record)),
     )
 }
@@ -174,33 +175,11 @@ fn start(call: &Call) -> Result<Outcome> {
     let opts = call.options();
     let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(false);
-    let (pull, cidfile) = (policy(&opts, "pull")?, cidfile(&opts)?);
+    let pull = policy(&opts, "pull")?;
     call.work(
-        move |at| {
-            let mut made = |record: &Record| write_cidfile(cidfile.as_deref(), record);
-            at.engine()?.container_start_new(&target, command.as_ref(), &options, pull, &mut made)
-        },
+        move |at| at.engine()?.container_start_new(&target, command.as_ref(), &options, pull),
         |lua, record| object(lua, Handle::new(record)),
     )
-}
-
-/// A file for the id, which must not exist: whoever reads it would take an old id for the new one.
-fn cidfile(opts: &LuaOptions) -> Result<Option<PathBuf>> {
-    let path = opts.string("cidfile")?.map(PathBuf::from);
-    match &path {
-        Some(path) if path.exists() => {
-            let message = format!("cidfile {} exists already", path.display());
-            Err(Error::new(Kind::AlreadyExists, message).with_hint("remove it, or name another one"))
-        }
-        _ => Ok(path),
-    }
-}
-
-fn write_cidfile(path: Option<&Path>, record: &Record) -> Result<()> {
-    match path {
-        Some(path) => std::fs::write(path, &record.id).os(|| format!("write {}", path.display())),
-        None => Ok(()),
-    }
 }
 
 /// A command argument: a line or a vector; `None` when left out.
@@ -238,7 +217,11 @@ fn is_shown(listed: &Listed) -> bool {
 /// A list that prints as a table.
 fn containers(lua: &Lua, found: Vec<Listed>) -> mlua::Result<Table> {
     let items = found.into_iter().map(|listed| object(lua, Handle::listed(listed))).collect::<mlua::Result<_>>()?;
-    list(lua, items, &[("ID", "short_id"), ("NAME", "name"), ("IMAGE", "image"), ("STATUS", "status"), ("COMMAND", "command")])
+    list(
+        lua,
+        items,
+        &[("ID", "short_id"), ("NAME", "name"), ("IMAGE", "image"), ("STATUS", "status"), ("COMMAND", "command")],
+    )
 }
 
 fn prune(call: &Call) -> Result<Outcome> {
@@ -266,7 +249,9 @@ fn filters(opts: &LuaOptions) -> Result<Vec<(String, String)>> {
         let (key, value) = pair?;
         let key = args::text(&key)?;
         match value {
-            Value::Table(_) => list.extend(args::strings(&value, "filter")?.into_iter().map(|text| (key.clone(), text))),
+            Value::Table(_) => {
+                list.extend(args::strings(&value, "filter")?.into_iter().map(|text| (key.clone(), text)))
+            }
             Value::Boolean(yes) => list.push((key, yes.to_string())),
             other => list.push((key, args::text(&other)?)),
         }

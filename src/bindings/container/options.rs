@@ -10,7 +10,8 @@ use super::super::call::Call;
 use super::super::{Options as LuaOptions, args};
 use crate::engine::container::detach::{self, DetachKeys};
 use crate::engine::container::options::{
-    Command, Device, DeviceRule, HealthOptions, Input, Limits, Log, Mount, Network, Options, Restart, Seccomp, Share, Ulimit,
+    Command, Device, DeviceRule, HealthOptions, Input, Limits, Log, Mount, Network, Options, Restart, Seccomp, Share,
+    Ulimit,
 };
 use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::suggest::suggest;
@@ -44,6 +45,7 @@ fn identity() -> Vec<Param> {
         option("labels", Type::Map, "Labels, besides the image's."),
         option("annotations", Type::Map, "Annotations for its runtime specification."),
         option("cidfile", Type::String, "A file to write its id to; it must not exist."),
+        option("platform", Type::String, "For which machine, such as `linux/arm64`. Default: this one's."),
         option("pull", Type::OneOf(&["missing", "always", "never"]), "When to ask the registry. Default `missing`."),
     ]
 }
@@ -108,7 +110,11 @@ fn rights() -> Vec<Param> {
 pub fn limits() -> Vec<Param> {
     vec![
         option("memory", Type::Size, "Memory it may use."),
-        option("memory_swap", Type::AnyOf(&[Type::Size, Type::Integer]), "Memory and swap together; -1 for any amount."),
+        option(
+            "memory_swap",
+            Type::AnyOf(&[Type::Size, Type::Integer]),
+            "Memory and swap together; -1 for any amount.",
+        ),
         option("memory_reservation", Type::Size, "Memory the kernel tries to leave to it."),
         option("memory_swappiness", Type::Integer, "0 to 100; hosts with cgroup v1 only."),
         option("oom_kill_disable", Type::Boolean, "Let it wait for memory rather than kill it; cgroup v1 only."),
@@ -134,7 +140,11 @@ fn life() -> Vec<Param> {
     vec![
         option("rm", Type::Boolean, "Remove it when it has ended."),
         option("restart", Type::String, "`no` (default), `on-failure[:N]`, `always`, `unless-stopped`."),
-        option("health", Type::Table, "`{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`."),
+        option(
+            "health",
+            Type::Table,
+            "`{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.",
+        ),
         option("log_driver", Type::String, "`json-file` (default) or `none`."),
         option("log_opts", Type::Map, "`max-size`, `max-file`."),
     ]
@@ -144,6 +154,8 @@ fn life() -> Vec<Param> {
 pub fn read(opts: &LuaOptions) -> Result<Options> {
     let mut options = Options {
         name: opts.string("name")?,
+        platform: opts.string("platform")?,
+        cidfile: opts.string("cidfile")?.map(Into::into),
         entrypoint: entrypoint(opts)?,
         env: environment(opts)?,
         workdir: opts.string("workdir")?,
@@ -222,7 +234,11 @@ fn read_rights(opts: &LuaOptions, options: &mut Options) -> Result<()> {
             ("label", _) => {}
             (other, _) => {
                 let error = Error::invalid(format!("unknown security_opt '{text}'"));
-                return Err(suggest(error, other, ["no-new-privileges", "seccomp", "apparmor", "systempaths", "label"]));
+                return Err(suggest(
+                    error,
+                    other,
+                    ["no-new-privileges", "seccomp", "apparmor", "systempaths", "label"],
+                ));
             }
         }
     }

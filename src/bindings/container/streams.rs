@@ -145,12 +145,15 @@ fn shell_row() -> Function {
 
 fn logs_row() -> Function {
     Function::new("logs", "Reads its log: an iterator of lines, each with its stream and time.", logs)
-        .details("Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.")
+        .details(
+            "Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.",
+        )
         .option("follow", Type::Boolean, "Go on with what comes, until it ends. Default false.")
         .option("tail", Type::Integer, "Only so many of the last lines.")
         .option("since", TIME, "Only what was written since then.")
         .option("until", TIME, "Only what was written before.")
         .option("before", TIME, "The same, as `until` is a word of Lua's.")
+        .option("ends", Type::Boolean, "Keep line ends: a last line may have none, nor has a part of a very long one.")
         .returns(Type::Function, "`for line, stream, time in c:logs() do`.")
         .errors(&["not_found", "unsupported", "invalid_argument", "interrupted"])
         .example("for line in c:logs{tail=10} do print(line) end")
@@ -207,14 +210,14 @@ fn exec(call: &Call) -> Result<Outcome> {
     }
     let check = opts.boolean("check").unwrap_or(true);
     let capture = opts.boolean("capture").unwrap_or(false);
-    call.work(
-        move |at| at.engine()?.container_exec(&id, &command, &exec, check, capture, &mut progress::pass),
-        object,
-    )
+    call.work(move |at| at.engine()?.container_exec(&id, &command, &exec, check, capture, &mut progress::pass), object)
 }
 
 /// An open log, read from whichever thread a call runs in.
-pub struct Lines(Arc<Mutex<Reader>>);
+pub struct Lines {
+    reader: Arc<Mutex<Reader>>,
+    ends: bool,
+}
 
 fn logs(call: &Call) -> Result<Outcome> {
     let id = call.this::<Handle>()?.touch();
@@ -225,9 +228,10 @@ fn logs(call: &Call) -> Result<Outcome> {
         since: time(&opts, "since")?,
         until: time(&opts, "until")?.or(time(&opts, "before")?),
     };
+    let ends = opts.boolean("ends").unwrap_or(false);
     call.work(
         move |at| at.engine()?.container_logs(&id, options),
-        |lua, reader| iterator(lua, Lines(Arc::new(Mutex::new(reader)))),
+        move |lua, reader| iterator(lua, Lines { reader: Arc::new(Mutex::new(reader)), ends }),
     )
 }
 
@@ -244,17 +248,19 @@ pub fn iterator<T: 'static>(lua: &Lua, handle: T) -> mlua::Result<mlua::Function
 pub fn lines_class() -> Class {
     Class::new::<Lines>("Lines", "A container's log, open for reading.").method(
         Function::new("next", "Returns the next line.", |call| {
-            let reader = call.this::<Lines>()?.0.clone();
+            let lines = call.this::<Lines>()?;
+            let (reader, ends) = (lines.reader.clone(), lines.ends);
             call.work(
                 move |at| {
                     let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
                     at.engine()?.container_log_line(&mut reader)
                 },
-                |lua, line| match line {
+                move |lua, line| match line {
                     None => Ok::<_, mlua::Error>(MultiValue::new()),
                     Some(line) => {
                         let stream = if line.stream == Stream::Out { "stdout" } else { "stderr" };
-                        let text = lua.create_string(line.text.strip_suffix('\n').unwrap_or(&line.text))?;
+                        let text =
+                            lua.create_string(line.text.strip_suffix('\n').filter(|_| !ends).unwrap_or(&line.text))?;
                         (text, stream, line.time.seconds()).into_lua_multi(lua)
                     }
                 },

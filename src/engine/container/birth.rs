@@ -32,7 +32,7 @@ const NOTE_LIMIT: usize = 64 << 10;
 pub struct Birth<'a> {
     /// The contract, in the OCI runtime specification's words.
     pub spec: &'a Spec,
-    /// A detached mount: [`super::overlay::mount`] or [`mounts::folder`].
+    /// A detached mount: [`super::overlay::mount`] or [`mounts::folder`]; with [`Oci::clones_root`] the folder itself.
     pub rootfs: OwnedFd,
     /// Where it is attached inside the container's own mount namespace, before it becomes `/`.
     pub mount_point: &'a Path,
@@ -50,8 +50,7 @@ pub struct Birth<'a> {
     pub bound: bool,
     /// So many descriptors from 3 up stay open for the program.
     pub preserve_fds: u32,
-    /// When given, a byte from here is awaited when everything is set up. From a listening socket a connection is
-    /// accepted first, and a failure from then on is told there.
+    /// A pipe; when given, a byte from it is awaited when everything is set up.
     pub gate: Option<OwnedFd>,
     /// What only a runtime for other engines asks for.
     pub oci: Oci<'a>,
@@ -64,6 +63,10 @@ pub struct Oci<'a> {
     pub no_pivot: bool,
     /// Keep the parent's session keyring.
     pub no_new_keyring: bool,
+    /// A pipe to which a failure behind the gate is written; it is closed when the program is executed.
+    pub report: Option<OwnedFd>,
+    /// The root file system is the folder at the mount point, and only inside a user namespace may it be mounted.
+    pub clones_root: bool,
     /// What hooks are told; without it those that run in the container's namespaces are left out.
     pub state: Option<&'a State>,
 }
@@ -184,8 +187,11 @@ impl Line {
     /// Tells the parent. Nobody to tell is no failure: a bound child dies with its parent, another goes on.
     pub fn tell(&self, note: &Note, fd: Option<BorrowedFd<'_>>) {
         let Ok(bytes) = serde_json::to_vec(note) else { return };
-        let fds: Vec<_> = fd.into_iter().collect();
-        let _ = sys::fd::send(&self.0, &bytes, &fds);
+        let _ = match fd {
+            Some(fd) => sys::fd::send(&self.0, &bytes, &[fd]),
+            // A plain write: by now there may be a filter that allows little else.
+            None => rustix::io::write(&self.0, &bytes).map(drop).map_err(Into::into),
+        };
     }
 
     /// Tells the parent that this process cannot go on.

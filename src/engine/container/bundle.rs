@@ -77,7 +77,13 @@ impl Engine {
 
     /// Writes the files every container gets of its own into `dir`; returns their targets, and where they are when it
     /// starts.
-    pub(super) fn write_files(&self, dir: &Path, last: &Path, id: &str, options: &Options) -> Result<Vec<(&'static str, PathBuf)>> {
+    pub(super) fn write_files(
+        &self,
+        dir: &Path,
+        last: &Path,
+        id: &str,
+        options: &Options,
+    ) -> Result<Vec<(&'static str, PathBuf)>> {
         let name = options.hostname.as_deref().unwrap_or(&id[..12]);
         let mut hosts = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
         hosts.push_str(&format!("127.0.1.1\t{name}\n"));
@@ -165,7 +171,8 @@ pub fn nodes(options: &Options) -> Result<Vec<LinuxDevice>> {
 }
 
 /// Folders of `/dev` that are the container's own, and nodes that would be in its way.
-const OWN: [&str; 8] = ["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/core", "/dev/hugepages"];
+const OWN: [&str; 8] =
+    ["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/core", "/dev/hugepages"];
 
 fn walk(host: &Path, container: &Path, list: &mut Vec<LinuxDevice>) -> Result<()> {
     for entry in fs::read_dir(host).os(|| format!("list {}", host.display()))? {

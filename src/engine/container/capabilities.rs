@@ -76,6 +76,11 @@ const ALL: [Capability; 41] = [
     Capability::CheckpointRestore,
 ];
 
+/// The names of all capabilities, in the order of their numbers.
+pub fn names() -> Vec<String> {
+    ALL.iter().map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_"))).collect()
+}
+
 fn bit(capability: Capability) -> CapabilitySet {
     let number = ALL.iter().position(|other| *other == capability);
     number.map_or(CapabilitySet::empty(), |number| CapabilitySet::from_bits_retain(1 << number))

@@ -49,7 +49,8 @@ impl Client {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.os(|| format!("open {}", folder.display()))?,
         };
-        let conn = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socket")?;
+        let conn =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socket")?;
         match connect(&conn, &address(&dir.into())?) {
             Ok(()) => Ok(Some(Client { conn })),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),

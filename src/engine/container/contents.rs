@@ -44,7 +44,13 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::container_copy_in`]; `invalid_argument` or `integrity` for a stream that is no tar or leads out.
-    pub fn container_tar_in(&self, name: &str, reader: &mut (dyn Read + Send), target: &str, options: &CopyOptions) -> Result<()> {
+    pub fn container_tar_in(
+        &self,
+        name: &str,
+        reader: &mut (dyn Read + Send),
+        target: &str,
+        options: &CopyOptions,
+    ) -> Result<()> {
         let place = self.place(name, target, true)?;
         files::tar_in(place.root.as_fd(), reader, &place.path, options, self.cancel())
     }
@@ -62,7 +68,13 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::container_copy_in`].
-    pub fn container_tar_out(&self, name: &str, source: &str, writer: &mut dyn Write, options: &CopyOptions) -> Result<()> {
+    pub fn container_tar_out(
+        &self,
+        name: &str,
+        source: &str,
+        writer: &mut dyn Write,
+        options: &CopyOptions,
+    ) -> Result<()> {
         let place = self.place(name, source, false)?;
         files::tar_out(place.root.as_fd(), &place.path, writer, options, self.cancel())
     }
@@ -176,7 +188,10 @@ impl Engine {
         let below = record.options.mounts.iter().filter(|mount| wanted.starts_with(&mount.target));
         let Some(mount) = below.max_by_key(|mount| mount.target.components().count()) else {
             if writing && record.options.read_only {
-                return Err(Error::new(Kind::Permission, format!("the root of container '{}' is read-only", record.name)));
+                return Err(Error::new(
+                    Kind::Permission,
+                    format!("the root of container '{}' is read-only", record.name),
+                ));
             }
             return self.root_place(&record, path.to_string());
         };

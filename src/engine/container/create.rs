@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::super::Engine;
 use super::super::build::State as BuildState;
 use super::super::digest::Digest;
-use super::super::error::{Error, Kind, Result};
+use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::image::config::RunConfig;
-use super::super::image::{Image, Policy, PullOptions};
-use super::super::store::random_id;
+use super::super::image::{Image, Platform, Policy, PullOptions};
+use super::super::store::{Workspace, random_id, remove_tree};
 use super::bundle::{Base, nodes};
 use super::claim::{Claim, Claimed};
 use super::options::{Command, Mount, Network, Options, Share, Source};
@@ -52,13 +52,19 @@ impl Engine {
     /// # Errors
     /// `not_found`; those of a pull.
     pub fn image_resolve(&self, name: &str, policy: Policy) -> Result<Image> {
+        self.image_resolve_for(name, policy, None)
+    }
+
+    /// The same for a certain machine: an image for another one counts as missing.
+    fn image_resolve_for(&self, name: &str, policy: Policy, platform: Option<&Platform>) -> Result<Image> {
         if policy != Policy::Always
             && let Some(image) = self.image_get(name)?
+            && platform.is_none_or(|platform| *platform == image.platform())
         {
             return Ok(image);
         }
         let reference = name.parse()?;
-        self.image_pull(&reference, &PullOptions { policy, ..PullOptions::default() })
+        self.image_pull(&reference, &PullOptions { policy, platform: platform.cloned(), ..PullOptions::default() })
     }
 
     /// Makes a container that is not started.
@@ -66,7 +72,13 @@ impl Engine {
     /// # Errors
     /// `already_exists` for a taken name, `not_found` for an image, user or mount source, `invalid_argument`; nothing
     /// remains then.
-    pub fn container_create(&self, target: &Target, command: Option<&Command>, options: &Options, pull: Policy) -> Result<Record> {
+    pub fn container_create(
+        &self,
+        target: &Target,
+        command: Option<&Command>,
+        options: &Options,
+        pull: Policy,
+    ) -> Result<Record> {
         let made = self.make_container(target, command, options, pull)?;
         Ok(made.record)
     }
@@ -82,7 +94,8 @@ impl Engine {
         let mut options = options.clone();
         options.check()?;
         let _in_use = self.store().shared(self.cancel())?;
-        let found = self.find_target(target, pull)?;
+        let platform = options.platform.as_deref().map(str::parse).transpose()?;
+        let found = self.find_target(target, pull, platform.as_ref())?;
         self.add_mounts(&mut options, &found.config)?;
         self.resolve_shares(&mut options)?;
         check_sources(&options.mounts)?;
@@ -93,22 +106,9 @@ impl Engine {
         let area = self.store().workspace_for(&id)?;
         let folder = record::folder(self.store().root(), &id);
         let mut record = self.write_container(&id, area.path(), &folder, &found, command, &options)?;
-        let result = (|| {
-            record.name = names::reserve(self.store(), options.name.as_deref(), &id, self.cancel())?;
-            if let Err(error) = record::write(&area.join("container.json"), &record)
-                .and_then(|()| self.seed(&record, &found.lowers))
-                .and_then(|()| if record.auto_remove { Ok(()) } else { make_durable(area.path()) })
-                .and_then(|()| area.publish(&folder))
-            {
-                // The first cause is what the caller needs; a name without a container is free anyway.
-                let _ = names::release(self.store(), &record.name, &id);
-                return Err(error);
-            }
-            Ok(())
-        })();
-        if let Err(error) = result {
+        if let Err(error) = self.appear(&mut record, area, &found, &options) {
             for data in &record.data {
-                let _ = super::super::store::remove_tree(&self.store().join("volumes").join(&data.name));
+                let _ = remove_tree(&self.store().join("volumes").join(&data.name));
             }
             return Err(error);
         }
@@ -116,7 +116,26 @@ impl Engine {
         Ok(Made { record, claim })
     }
 
-    fn find_target(&self, target: &Target, policy: Policy) -> Result<Found> {
+    /// Gives a container that is written its name and its place.
+    fn appear(&self, record: &mut Record, area: Workspace, found: &Found, options: &Options) -> Result<()> {
+        record.name = names::reserve(self.store(), options.name.as_deref(), &record.id, self.cancel())?;
+        let place = || {
+            record::write(&area.join("container.json"), record)?;
+            self.seed(record, &found.lowers)?;
+            if !record.auto_remove {
+                make_durable(area.path())?;
+            }
+            options.cidfile.as_deref().map_or(Ok(()), |path| write_id(path, &record.id))
+        };
+        let placed = place().and_then(|()| {
+            let published = area.publish(&record::folder(self.store().root(), &record.id));
+            published.inspect_err(|_| options.cidfile.iter().for_each(|path| drop(fs::remove_file(path))))
+        });
+        // The first cause is what the caller needs; a name without a container is free anyway.
+        placed.inspect_err(|_| drop(names::release(self.store(), &record.name, &record.id)))
+    }
+
+    fn find_target(&self, target: &Target, policy: Policy, platform: Option<&Platform>) -> Result<Found> {
         let (image, name) = match target {
             Target::State(state) => {
                 return Ok(Found {
@@ -128,13 +147,13 @@ impl Engine {
                 });
             }
             Target::Image(image) => (image.as_ref().clone(), None),
-            Target::Name(name) => (self.image_resolve(name, policy)?, Some(name.clone())),
+            Target::Name(name) => (self.image_resolve_for(name, policy, platform)?, Some(name.clone())),
         };
         let shown = image.names.first().map(|name| name.familiar());
         Ok(Found {
             lowers: self.image_lowers(&image)?,
             name: name.or(shown).unwrap_or_else(|| image.id.short().to_string()),
-            image_id: Some(image.id.clone()),
+            image_id: Some(image.id),
             manifest: Some(image.manifest.clone()),
             config: image.config.config,
         })
@@ -235,7 +254,7 @@ impl Engine {
             name: String::new(),
             created: Time::now(),
             image: found.name.clone(),
-            image_id: found.image_id.clone(),
+            image_id: found.image_id,
             manifest: found.manifest.clone(),
             argv: spec::arguments(options, image, command)?,
             labels,
@@ -277,9 +296,21 @@ fn check_sources(mounts: &[Mount]) -> Result<()> {
     Ok(())
 }
 
+/// Writes an id to a file that must not exist: whoever reads it would take an old id for the new one.
+fn write_id(path: &Path, id: &str) -> Result<()> {
+    use std::io::Write;
+    let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            let message = format!("cidfile {} exists already", path.display());
+            return Err(Error::new(Kind::AlreadyExists, message).with_hint("remove it, or name another one"));
+        }
+        other => other.os(|| format!("write {}", path.display()))?,
+    };
+    file.write_all(id.as_bytes()).os(|| format!("write {}", path.display()))
+}
+
 /// A container that is to last must not be found half written after a power cut.
 fn make_durable(dir: &Path) -> Result<()> {
-    use super::super::error::OsContext;
     for name in ["container.json", "config.json"] {
         let path = dir.join(name);
         fs::File::open(&path).and_then(|file| file.sync_all()).os(|| format!("write {}", path.display()))?;

@@ -31,7 +31,8 @@ impl DetachKeys {
             }
         };
         let bad = |word: &str| {
-            Error::invalid(format!("invalid detach key '{word}' in '{text}'")).with_hint("write such as ctrl-p,ctrl-q or ctrl-@,x")
+            Error::invalid(format!("invalid detach key '{word}' in '{text}'"))
+                .with_hint("write such as ctrl-p,ctrl-q or ctrl-@,x")
         };
         let keys = text.split(',').map(|word| key(word).ok_or_else(|| bad(word))).collect::<Result<Vec<u8>>>()?;
         Ok(Some(DetachKeys { keys, typed: 0 }))

@@ -69,11 +69,13 @@ pub fn write(root: &Path, event: &Event) -> Result<()> {
     let mut line = serde_json::to_vec(event).map_err(|e| Error::new(Kind::Internal, format!("an event: {e}")))?;
     line.push(b'\n');
     let mut options = OpenOptions::new();
-    let mut file = options.create(true).append(true).mode(0o600).open(&path).os(|| format!("open {}", path.display()))?;
+    let mut file =
+        options.create(true).append(true).mode(0o600).open(&path).os(|| format!("open {}", path.display()))?;
     file.write_all(&line).os(|| format!("write {}", path.display()))?;
     if file.metadata().is_ok_and(|meta| meta.len() > LIMIT_BYTES) {
         // Two at once would put a young file aside: only who still finds this one under its name does it.
-        let same = fs::metadata(&path).ok().zip(file.metadata().ok()).is_some_and(|(now, ours)| now.ino() == ours.ino());
+        let same =
+            fs::metadata(&path).ok().zip(file.metadata().ok()).is_some_and(|(now, ours)| now.ino() == ours.ino());
         if same {
             let _ = fs::rename(&path, root.join("events.log.1"));
         }
@@ -131,7 +133,8 @@ impl Reader {
         match since {
             // What was put aside comes first.
             Some(_) => {
-                reader.file = open(&root.join("events.log.1"))?.map_or_else(|| open(&path(root)), |file| Ok(Some(file)))?;
+                reader.file =
+                    open(&root.join("events.log.1"))?.map_or_else(|| open(&path(root)), |file| Ok(Some(file)))?;
             }
             None => {
                 reader.file = open(&path(root))?;
@@ -201,7 +204,8 @@ pub(super) fn wait_for_any(two: [BorrowedFd<'_>; 2], cancel: &Cancel, until: Opt
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [two[0], two[1], cancel.fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
     let left = until.map(|until| until.0.saturating_sub(Time::now().0));
-    let left = left.map(|nanos| Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 });
+    let left =
+        left.map(|nanos| Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 });
     match poll(&mut fds, left.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => cancel.check()?,
         Err(e) => return Err(e).os(|| "poll"),

@@ -59,7 +59,7 @@ struct Target {
 /// # Errors
 /// `not_found` when that process is gone; `permission`, `os`. No process is left behind.
 pub fn spawn(init: BorrowedFd<'_>, init_pid: Pid, exec: Exec<'_>) -> Result<Child> {
-    let target = Target::new(init, init_pid, exec.spec)?;
+    let mut target = Target::new(init, init_pid, exec.spec)?;
     let (notes, line) = pair()?;
     // Inherited at the clone, so that there is no moment at which the child is open to the container.
     let before = rustix::process::dumpable_behavior().os(|| "prctl PR_GET_DUMPABLE")?;
@@ -109,15 +109,32 @@ impl Target {
         Ok(Target { init, flags, has_user, root })
     }
 
-    fn clone(&self, cgroup: Option<BorrowedFd<'_>>, spec: &Spec) -> Result<Side> {
+    fn clone(&mut self, cgroup: Option<BorrowedFd<'_>>, spec: &Spec) -> Result<Side> {
         let visit = match namespaces::has(spec, LinuxNamespaceType::Pid) {
-            true => Some(Visit::join(self.init.as_fd(), LinuxNamespaceType::Pid)?),
+            true => match Visit::join(self.init.as_fd(), LinuxNamespaceType::Pid) {
+                // A user whose power begins in the container's user namespace.
+                Err(error) if error.kind() == Kind::Permission && self.has_user => {
+                    return self.clone_from_inside(cgroup);
+                }
+                other => Some(other?),
+            },
             false => None,
         };
         let side = sys::process::clone(0, cgroup).map_err(|e| from_io(e, "create a process"));
         if !matches!(side, Ok(Side::Child)) {
             visit.map_or(Ok(()), Visit::leave)?;
         }
+        side
+    }
+
+    fn clone_from_inside(&mut self, cgroup: Option<BorrowedFd<'_>>) -> Result<Side> {
+        let side = namespaces::clone_between(|| {
+            namespaces::join(self.init.as_fd(), LinuxNamespaceType::User)?;
+            namespaces::join(self.init.as_fd(), LinuxNamespaceType::Pid)?;
+            sys::process::clone(libc::CLONE_PARENT as u64, cgroup).map_err(|e| from_io(e, "create a process"))
+        });
+        // The child is in it.
+        self.flags &= !namespaces::flag(LinuxNamespaceType::User);
         side
     }
 
@@ -145,6 +162,8 @@ fn run(target: Target, exec: Exec<'_>, mut line: Line) -> ! {
 fn become_program(mut target: Target, mut exec: Exec<'_>, line: &mut Line) -> Result<Infallible> {
     let process = exec.process;
     let affinity = process.exec_cpu_affinity().as_ref();
+    // It was for the clone.
+    drop(exec.cgroup_v2.take());
     lift(exec.stdio.iter_mut().chain(exec.cgroup.iter_mut()).chain([&mut target.root, line.descriptor()]))?;
     let mut keep = vec![line.as_fd().as_raw_fd(), target.init.as_raw_fd(), target.root.as_raw_fd()];
     keep.extend(exec.stdio.iter().chain(&exec.cgroup).map(AsRawFd::as_raw_fd));
@@ -187,6 +206,8 @@ fn become_program(mut target: Target, mut exec: Exec<'_>, line: &mut Line) -> Re
     drop(folder);
     process::set_umask(process);
     sys::fd::keep_on_exec(3, exec.preserve_fds).map_err(|e| from_io(e, "preserve descriptors"))?;
+    sys::process::reset_signals();
+    process::load_last(process, &filter, line)?;
     program.execute()
 }
 

@@ -68,8 +68,7 @@ impl Engine {
         let boot = boot_seconds();
         let pids = self.group_of(&record)?.processes()?;
         // One may end while it is looked at.
-        let mut rows: Vec<ProcessRow> =
-            pids.iter().filter_map(|pid| row(pid.as_raw_nonzero().get(), boot)).collect();
+        let mut rows: Vec<ProcessRow> = pids.iter().filter_map(|pid| row(pid.as_raw_nonzero().get(), boot)).collect();
         rows.sort_by_key(|row| row.pid);
         Ok(rows)
     }
@@ -135,7 +134,11 @@ fn row(pid: i32, boot: u64) -> Option<ProcessRow> {
         tty: terminal_name(number(4) as u32),
         cpu_seconds: (number(11) + number(12)) / ticks,
         started: boot + number(19) / ticks,
-        rss_bytes: status.get("VmRSS").and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10,
+        rss_bytes: status
+            .get("VmRSS")
+            .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+            .unwrap_or(0)
+            << 10,
         command: if words.is_empty() { format!("[{name}]") } else { words.join(" ") },
     })
 }

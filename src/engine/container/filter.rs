@@ -7,10 +7,12 @@ use super::find::Listed;
 use super::options::{Network, Source};
 use super::record::{Status, Time};
 
+/// Whether a container passes.
+type Test<'a> = Box<dyn Fn(&Listed) -> bool + 'a>;
+
 /// What can be said.
-const NAMES: [&str; 12] = [
-    "status", "name", "id", "label", "ancestor", "exited", "health", "network", "volume", "before", "since", "until",
-];
+const NAMES: [&str; 12] =
+    ["status", "name", "id", "label", "ancestor", "exited", "health", "network", "volume", "before", "since", "until"];
 
 impl Engine {
     /// Containers that pass all filters, newest first. Values of one name are alternatives, but for labels.
@@ -49,9 +51,8 @@ impl Engine {
         Err(suggest(Error::invalid(format!("invalid filter {name}={value}")), value, words.iter().copied()))
     }
 
-    #[allow(clippy::type_complexity)] // a boxed test is the simplest name for what it is
-    fn test<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
-        let any = move |test: fn(&Listed, &str) -> bool| -> Box<dyn Fn(&Listed) -> bool + 'a> {
+    fn test<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Test<'a>> {
+        let any = move |test: fn(&Listed, &str) -> bool| -> Test<'a> {
             Box::new(move |listed| values.iter().any(|value| test(listed, value)))
         };
         Ok(match name {
@@ -72,7 +73,8 @@ impl Engine {
             }),
             "volume" => any(|listed, value| {
                 listed.record.options.mounts.iter().any(|mount| {
-                    mount.target.as_os_str() == value || matches!(&mount.source, Source::Host(path) if path.as_os_str() == value)
+                    mount.target.as_os_str() == value
+                        || matches!(&mount.source, Source::Host(path) if path.as_os_str() == value)
                 })
             }),
             "ancestor" => self.ancestor(values)?,
@@ -80,14 +82,15 @@ impl Engine {
         })
     }
 
-    fn ancestor<'a>(&self, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
-        let ids: Vec<_> = values.iter().filter_map(|value| self.image_get(value).ok().flatten()).map(|i| i.id).collect();
+    fn ancestor<'a>(&self, values: &'a [&'a str]) -> Result<Test<'a>> {
+        let ids: Vec<_> =
+            values.iter().filter_map(|value| self.image_get(value).ok().flatten()).map(|i| i.id).collect();
         Ok(Box::new(move |listed| {
             listed.record.image_id.is_some_and(|id| ids.contains(&id)) || values.contains(&listed.record.image.as_str())
         }))
     }
 
-    fn by_time<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Box<dyn Fn(&Listed) -> bool + 'a>> {
+    fn by_time<'a>(&self, name: &str, values: &'a [&'a str]) -> Result<Test<'a>> {
         let times: Vec<Time> = values
             .iter()
             .map(|value| match name {
@@ -129,7 +132,8 @@ pub fn when(text: &str) -> Result<Time> {
     // With an offset, as `date --iso-8601=seconds` writes it, or only a day.
     let day = format!("{text}T00:00:00Z");
     humantime::parse_rfc3339_weak(&day).map(nanos).map_err(|_| {
-        Error::invalid(format!("invalid time '{text}'")).with_hint("write 2026-01-31T12:00:00Z, seconds since 1970, or a span such as 10m")
+        Error::invalid(format!("invalid time '{text}'"))
+            .with_hint("write 2026-01-31T12:00:00Z, seconds since 1970, or a span such as 10m")
     })
 }
 

@@ -131,7 +131,7 @@ impl Engine {
                 Ok::<_, Error>(list)
             })?
         };
-        list.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+        list.sort_by_key(|listed| std::cmp::Reverse(listed.record.created));
         Ok(list)
     }
 

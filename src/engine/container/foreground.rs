@@ -39,8 +39,7 @@ pub struct Finished {
 }
 
 impl Engine {
-    /// Runs a program in the foreground. `pass` receives output that is not captured. `made` hears of the container
-    /// before it starts.
+    /// Runs a program in the foreground. `pass` receives output that is not captured.
     ///
     /// # Errors
     /// `exit` with code and last output when it fails and `check` is set; those of a start; `interrupted`, `timeout`.
@@ -51,12 +50,11 @@ impl Engine {
         options: &Options,
         how: Foreground,
         attachment: Attachment,
-        made: &mut dyn FnMut(&Record) -> Result<()>,
         pass: &mut OutputSink<'_>,
     ) -> Result<Finished> {
         let Made { record, claim } = self.make_container(target, command, options, how.pull)?;
         let attachment = Attachment { timeout: options.timeout, ..attachment };
-        let started = made(&record).and_then(|()| self.start_attached(&record, claim, attachment));
+        let started = self.start_attached(&record, claim, attachment);
         let shown = command.map(Command::display);
         let finished = started.and_then(|streams| self.follow(&record, streams, shown.as_deref(), how, pass));
         let (result, detached) = finished.inspect_err(|_| self.discard(&record))?;
@@ -164,7 +162,9 @@ impl Engine {
     pub(super) fn why_gone(&self, record: &Record) -> Error {
         let state = match self.bury(&record.id).and_then(|()| self.container_find(&record.id)) {
             Ok(Some(record)) => self.container_state(&record.id),
-            Ok(None) if !record.auto_remove => return Error::not_found(format!("container '{}' was removed", record.name)),
+            Ok(None) if !record.auto_remove => {
+                return Error::not_found(format!("container '{}' was removed", record.name));
+            }
             Ok(None) => return Error::new(Kind::Internal, MONITOR_KILLED),
             Err(error) => Err(error),
         };

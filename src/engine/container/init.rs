@@ -8,14 +8,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
 use super::birth::{Birth, Line, Oci, lift};
 use super::exec::join_cgroups;
 use super::hooks::{self, Turn};
-use super::mounts::{OwnCgroups, Root, Sources};
+use super::mounts::{self, OwnCgroups, Root, Sources};
 use super::namespaces::Plan;
 use super::process::{self, Filter, Labels};
 use super::procfs::Proc;
@@ -39,6 +39,9 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     }
     join_cgroups(std::mem::take(&mut birth.cgroup))?;
     line.wait()?;
+    // Whoever shares a namespace with it, and be it another container's root, shall not look into it or trace it. Its
+    // program can be again.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).os(|| "prctl PR_SET_DUMPABLE")?;
     plan.join_rest()?;
     let labels = Labels::open(process)?;
     if plan.has_user() {
@@ -59,7 +62,8 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     }
     sysctl::apply(spec)?;
     let pid = if birth.oci.state.is_some() { Some(Proc::open()?.own_pid()?) } else { None };
-    let mut root = mount_root(birth.mount_point, birth.rootfs)?;
+    let rootfs = if birth.oci.clones_root { mounts::folder(birth.mount_point)? } else { birth.rootfs };
+    let mut root = mount_root(birth.mount_point, rootfs)?;
     let slave = mount_all(&mut root, spec, sources, &cgroups, line)?;
     run_hooks_of_creation(&birth.oci, spec, pid, line)?;
     finish(&root, spec)?;
@@ -87,6 +91,11 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     drop(cwd);
     process::set_umask(process);
     sys::fd::keep_on_exec(3, birth.preserve_fds).map_err(|e| from_io(e, "preserve descriptors"))?;
+    if birth.gate.is_some() {
+        program.look()?;
+    }
+    sys::process::reset_signals();
+    process::load_last(process, &filter, line)?;
     let start = || {
         if let Some(state) = birth.oci.state {
             hooks::run(spec, Turn::StartContainer, state, pid)?;
@@ -96,9 +105,9 @@ fn become_program(mut birth: Birth<'_>, mut sources: Sources, mut plan: Plan, li
     match birth.gate {
         None => start(),
         Some(gate) => {
-            program.look()?;
             line.tell(&Note::Ready, None);
-            gate::wait(gate)?.pass(start)
+            gate::wait(&gate)?;
+            gate::pass(birth.oci.report.as_ref(), start)
         }
     }
 }
@@ -123,11 +132,13 @@ fn run_hooks_of_creation(oci: &Oci<'_>, spec: &Spec, pid: Option<i32>, line: &Li
 
 /// Closes whatever of the parent's is open here but was not given to this process.
 fn keep_only_ours(birth: &mut Birth<'_>, sources: &mut Sources, plan: &mut Plan, line: &mut Line) -> Result<()> {
+    // It was for the clone.
+    drop(birth.cgroup_v2.take());
     let mut list: Vec<&mut OwnedFd> = vec![&mut birth.rootfs, line.descriptor()];
-    list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate));
+    list.extend(birth.stdio.iter_mut().chain(&mut birth.cgroup).chain(&mut birth.gate).chain(&mut birth.oci.report));
     list.extend(sources.descriptors().chain(plan.descriptors()));
     lift(list.iter_mut().map(|fd| &mut **fd))?;
-    let mut keep = list.iter().map(|fd| fd.as_raw_fd()).collect();
+    let mut keep: Vec<_> = list.iter().map(|fd| fd.as_raw_fd()).collect();
     sys::fd::close_all_but(3 + birth.preserve_fds as i32, &mut keep).map_err(|e| from_io(e, "close descriptors"))
 }
 
@@ -158,8 +169,17 @@ fn start_loopback() -> Result<()> {
 fn mount_root(at: &Path, rootfs: OwnedFd) -> Result<Root> {
     use rustix::mount::{MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).os(|| "make mounts private")?;
-    move_mount(&rootfs, "", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .os(|| format!("mount the root file system on {}", at.display()))?;
+    let attach = |at: &Path| {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&rootfs, "", rustix::fs::CWD, at, flags)
+    };
+    match attach(at) {
+        // The root of a user namespace may not enter the folders that lead there. Over the host's root it is as well
+        // out of sight, and nearer.
+        Err(rustix::io::Errno::ACCESS) => attach(Path::new("/")),
+        other => other,
+    }
+    .os(|| format!("mount the root file system on {}", at.display()))?;
     Ok(Root::new(rootfs))
 }
 

@@ -91,7 +91,8 @@ impl Engine {
     pub(super) fn running(&self, name: &str, what: &str) -> Result<(Record, Client)> {
         let record = self.container(name)?;
         let state = self.container_state(&record.id)?;
-        let refuse = |status: &str| Error::invalid(format!("cannot {what} container '{}': it is {status}", record.name));
+        let refuse =
+            |status: &str| Error::invalid(format!("cannot {what} container '{}': it is {status}", record.name));
         if state.status == Status::Paused {
             return Err(Error::new(Kind::InUse, refuse("paused").message()).with_hint("unpause it first"));
         }

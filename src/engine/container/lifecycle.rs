@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::Engine;
+use super::super::cancel::Cancel;
 use super::super::error::{Error, Kind, Result};
 use super::super::image::Policy;
-use super::super::cancel::Cancel;
 use super::cgroups::Cgroup;
 use super::claim::{Claim, Claimed};
 use super::client::{Answer, Client};
@@ -46,10 +46,9 @@ impl Engine {
         command: Option<&Command>,
         options: &Options,
         pull: Policy,
-        made: &mut dyn FnMut(&Record) -> Result<()>,
     ) -> Result<Record> {
         let Made { record, claim } = self.make_container(target, command, options, pull)?;
-        let started = made(&record).and_then(|()| self.start_detached(&record, claim, 0));
+        let started = self.start_detached(&record, claim, 0);
         started.inspect_err(|_| self.discard(&record))?;
         Ok(record)
     }

@@ -12,22 +12,80 @@ use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::store::Store;
 
 const ADJECTIVES: [&str; 64] = [
-    "amber", "ample", "ancient", "autumn", "azure", "blue", "bold", "brave", "bright", "brisk", "calm", "candid", "clear",
-    "clever", "cool", "coral", "crisp", "dawn", "deep", "distant", "eager", "early", "easy", "fair", "fleet", "fresh",
-    "gentle", "glad", "golden", "grand", "green", "happy", "hidden", "honest", "humble", "icy", "keen", "kind", "late",
-    "light", "lively", "lucky", "lunar", "mellow", "merry", "misty", "noble", "pale", "patient", "plain", "polar",
-    "proud", "quick", "quiet", "rapid", "round", "silent", "silver", "smooth", "steady", "sunny", "swift", "tidal",
-    "warm",
+    "amber", "ample", "ancient", "autumn", "azure", "blue", "bold", "brave", "bright", "brisk", "calm", "candid",
+    "clear", "clever", "cool", "coral", "crisp", "dawn", "deep", "distant", "eager", "early", "easy", "fair", "fleet",
+    "fresh", "gentle", "glad", "golden", "grand", "green", "happy", "hidden", "honest", "humble", "icy", "keen",
+    "kind", "late", "light", "lively", "lucky", "lunar", "mellow", "merry", "misty", "noble", "pale", "patient",
+    "plain", "polar", "proud", "quick", "quiet", "rapid", "round", "silent", "silver", "smooth", "steady", "sunny",
+    "swift", "tidal", "warm",
 ];
 
 /// Moons, mostly.
 const NOUNS: [&str; 64] = [
-    "aegir", "albiorix", "amalthea", "ananke", "ariel", "atlas", "belinda", "bianca", "callisto", "calypso", "carme",
-    "charon", "cordelia", "cressida", "cupid", "daphnis", "deimos", "despina", "dione", "dysnomia", "elara", "enceladus",
-    "epimetheus", "europa", "fenrir", "ferdinand", "galatea", "ganymede", "greip", "halimede", "helene", "himalia",
-    "hydra", "hyperion", "iapetus", "io", "janus", "juliet", "kerberos", "larissa", "leda", "luna", "mab", "metis",
-    "mimas", "miranda", "naiad", "nereid", "nix", "oberon", "ophelia", "pandora", "phobos", "phoebe", "portia", "proteus",
-    "puck", "rhea", "rosalind", "styx", "telesto", "tethys", "titania", "triton",
+    "aegir",
+    "albiorix",
+    "amalthea",
+    "ananke",
+    "ariel",
+    "atlas",
+    "belinda",
+    "bianca",
+    "callisto",
+    "calypso",
+    "carme",
+    "charon",
+    "cordelia",
+    "cressida",
+    "cupid",
+    "daphnis",
+    "deimos",
+    "despina",
+    "dione",
+    "dysnomia",
+    "elara",
+    "enceladus",
+    "epimetheus",
+    "europa",
+    "fenrir",
+    "ferdinand",
+    "galatea",
+    "ganymede",
+    "greip",
+    "halimede",
+    "helene",
+    "himalia",
+    "hydra",
+    "hyperion",
+    "iapetus",
+    "io",
+    "janus",
+    "juliet",
+    "kerberos",
+    "larissa",
+    "leda",
+    "luna",
+    "mab",
+    "metis",
+    "mimas",
+    "miranda",
+    "naiad",
+    "nereid",
+    "nix",
+    "oberon",
+    "ophelia",
+    "pandora",
+    "phobos",
+    "phoebe",
+    "portia",
+    "proteus",
+    "puck",
+    "rhea",
+    "rosalind",
+    "styx",
+    "telesto",
+    "tethys",
+    "titania",
+    "triton",
 ];
 
 /// Refuses what cannot be a name: two or more letters, digits, `_`, `.`, `-`, the first a letter or digit.
@@ -39,7 +97,8 @@ pub fn check(name: &str) -> Result<()> {
     let starts = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     if !starts || name.len() < 2 || name.len() > 200 || !name.chars().all(good) {
         let message = format!("invalid container name '{}'", name.escape_debug());
-        return Err(Error::invalid(message).with_hint("two or more letters, digits, '_', '.' and '-', beginning with a letter or digit"));
+        return Err(Error::invalid(message)
+            .with_hint("two or more letters, digits, '_', '.' and '-', beginning with a letter or digit"));
     }
     Ok(())
 }

@@ -116,6 +116,9 @@ impl Plan {
         if self.makes_user() && !mapped {
             return Err(Error::invalid("a new user namespace needs uidMappings and gidMappings"));
         }
+        if self.makes_user() && ![linux.uid_mappings(), linux.gid_mappings()].into_iter().all(has_root) {
+            return Err(Error::invalid("root is not mapped in the user namespace: containerID 0 is missing"));
+        }
         if mapped && lacks(LinuxNamespaceType::User) {
             return without("uidMappings", LinuxNamespaceType::User);
         }
@@ -177,42 +180,17 @@ impl Plan {
         if self.staged {
             return Ok(());
         }
-        let rest = self.join.iter().filter(|(kind, _)| *kind != LinuxNamespaceType::Pid);
-        rest.map(|(kind, fd)| join(fd.as_fd(), *kind)).collect()
+        let mut rest = self.join.iter().filter(|(kind, _)| *kind != LinuxNamespaceType::Pid);
+        rest.try_for_each(|(kind, fd)| join(fd.as_fd(), *kind))
     }
 
     fn clone_staged(&self, cgroup: Option<BorrowedFd<'_>>, spec: &Spec) -> Result<Side> {
-        let (ours, theirs) = pair()?;
-        let (between, pidfd) = match sys::process::fork_into(0).map_err(|e| from_io(e, "fork"))? {
-            Side::Parent(pid, pidfd) => (pid, pidfd),
-            Side::Child => {
-                drop(ours);
-                let born = self.join_all().and_then(|()| {
-                    let _time = self.makes_time.then(|| Visit::to_new_time(spec)).transpose()?;
-                    let flags = self.create | libc::CLONE_PARENT as u64;
-                    sys::process::clone(flags, cgroup).map_err(|e| from_io(e, "create namespaces"))
-                });
-                let (message, fd) = match born {
-                    Ok(Side::Child) => return Ok(Side::Child),
-                    Ok(Side::Parent(pid, fd)) => (Staged::Born(pid.as_raw_nonzero().get()), Some(fd)),
-                    Err(error) => (Staged::Failed(Failure::from(&error)), None),
-                };
-                let bytes = serde_json::to_vec(&message).unwrap_or_default();
-                let fds: Vec<_> = fd.iter().map(AsFd::as_fd).collect();
-                // Without its message the parent knows that this process failed.
-                let _ = sys::fd::send(&theirs, &bytes, &fds);
-                sys::process::exit_now(0)
-            }
-        };
-        drop(theirs);
-        let answer = sys::fd::receive(&ours, 64 << 10);
-        reap(&pidfd);
-        let (bytes, fds) = answer.map_err(|e| from_io(e, "hear from the process that joins namespaces"))?;
-        match (serde_json::from_slice(&bytes), fds.into_iter().next()) {
-            (Ok(Staged::Born(pid)), Some(fd)) => Ok(Side::Parent(Pid::from_raw(pid).unwrap_or(between), fd)),
-            (Ok(Staged::Failed(failure)), _) => Err(failure.into()),
-            _ => Err(Error::new(Kind::Internal, "the process that joins namespaces died")),
-        }
+        clone_between(|| {
+            self.join_all()?;
+            let _time = self.makes_time.then(|| Visit::to_new_time(spec)).transpose()?;
+            let flags = self.create | libc::CLONE_PARENT as u64;
+            sys::process::clone(flags, cgroup).map_err(|e| from_io(e, "create namespaces"))
+        })
     }
 
     /// All but the user namespace with the rights of now, that one, and then what needed its rights.
@@ -233,6 +211,44 @@ impl Plan {
     }
 }
 
+/// Has a process in between do `step`, which joins namespaces and clones a child of this process (CLONE_PARENT).
+///
+/// # Errors
+/// Those of `step`; `os`.
+pub(super) fn clone_between(step: impl FnOnce() -> Result<Side>) -> Result<Side> {
+    let (ours, theirs) = pair()?;
+    let pidfd = match sys::process::fork_into(0).map_err(|e| from_io(e, "fork"))? {
+        Side::Parent(_, pidfd) => pidfd,
+        Side::Child => {
+            drop(ours);
+            let (message, fd) = match step() {
+                Ok(Side::Child) => return Ok(Side::Child),
+                Ok(Side::Parent(pid, fd)) => (Staged::Born(pid.as_raw_nonzero().get()), Some(fd)),
+                Err(error) => (Staged::Failed(Failure::from(&error)), None),
+            };
+            let bytes = serde_json::to_vec(&message).unwrap_or_default();
+            let fds: Vec<_> = fd.iter().map(AsFd::as_fd).collect();
+            // Without its message the parent knows that this process failed.
+            let _ = sys::fd::send(&theirs, &bytes, &fds);
+            sys::process::exit_now(0)
+        }
+    };
+    drop(theirs);
+    let answer = sys::fd::receive(&ours, 64 << 10);
+    reap(&pidfd);
+    let (bytes, fds) = answer.map_err(|e| from_io(e, "hear from the process that joins namespaces"))?;
+    let died = || Error::new(Kind::Internal, "the process that joins namespaces died");
+    match (serde_json::from_slice(&bytes), fds.into_iter().next()) {
+        (Ok(Staged::Born(pid)), Some(fd)) => Ok(Side::Parent(Pid::from_raw(pid).ok_or_else(died)?, fd)),
+        (Ok(Staged::Failed(failure)), _) => Err(failure.into()),
+        _ => Err(died()),
+    }
+}
+
+fn has_root(list: &Option<Vec<LinuxIdMapping>>) -> bool {
+    list.iter().flatten().any(|mapping| mapping.container_id() == 0 && mapping.size() > 0)
+}
+
 fn open(path: &Path, kind: LinuxNamespaceType) -> Result<OwnedFd> {
     let what = || format!("{} namespace {}", name(kind), path.display());
     let fd = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).os(what)?;
@@ -242,7 +258,11 @@ fn open(path: &Path, kind: LinuxNamespaceType) -> Result<OwnedFd> {
     }
 }
 
-fn join(fd: BorrowedFd<'_>, kind: LinuxNamespaceType) -> Result<()> {
+/// Joins the namespace behind a descriptor of it, or of a process in it.
+///
+/// # Errors
+/// `permission`, `os`.
+pub(super) fn join(fd: BorrowedFd<'_>, kind: LinuxNamespaceType) -> Result<()> {
     let flags = CloneFlags::from_bits_retain(flag(kind) as libc::c_int);
     setns(fd, flags).os(|| format!("join the {} namespace", name(kind)))
 }

@@ -221,7 +221,13 @@ impl Labels {
     /// `not_found` for a profile that is not loaded; `permission`, `os`.
     pub fn apply(self) -> Result<()> {
         for (mut file, label) in self.0 {
-            file.write_all(label.as_bytes()).os(|| format!("set security label '{label}'"))?;
+            file.write_all(label.as_bytes()).map_err(|e| match e.raw_os_error() {
+                Some(libc::ENOENT) => {
+                    let name = label.strip_prefix("exec ").unwrap_or(&label);
+                    Error::not_found(format!("security profile '{name}' is not loaded on this host"))
+                }
+                _ => from_io(e, format!("set security label '{label}'")),
+            })?;
         }
         Ok(())
     }
@@ -303,7 +309,8 @@ impl Filter<'_> {
         if self.program.is_empty() {
             return Ok(());
         }
-        let listener = sys::seccomp::load(self.program, self.flags).map_err(|e| from_io(e, "load the seccomp filter"))?;
+        let listener =
+            sys::seccomp::load(self.program, self.flags).map_err(|e| from_io(e, "load the seccomp filter"))?;
         if let Some(listener) = &listener {
             line.tell(&Note::Listener, Some(listener.as_fd()));
         }
@@ -311,7 +318,8 @@ impl Filter<'_> {
     }
 }
 
-/// Filter, user, groups and capabilities, in the order in which each still may do the next.
+/// Filter, user, groups and capabilities, in the order in which each still may do the next. With no_new_privs any
+/// process may load a filter, so that comes later: [`load_last`].
 ///
 /// # Errors
 /// `permission`, `os`.
@@ -321,7 +329,7 @@ pub fn drop_privileges(process: &Process, labels: Labels, filter: &Filter<'_>, l
         rustix::thread::set_no_new_privs(true).os(|| "set no_new_privs")?;
     }
     labels.apply()?;
-    // With no_new_privs any process may load a filter, so it can come last; without, it needs CAP_SYS_ADMIN.
+    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, and that is about to go.
     if !no_new_privileges {
         filter.load(line)?;
     }
@@ -330,11 +338,16 @@ pub fn drop_privileges(process: &Process, labels: Labels, filter: &Filter<'_>, l
     // Changing to a user other than root keeps what is permitted until `apply` says what stays.
     rustix::thread::set_keep_capabilities(true).os(|| "keep capabilities")?;
     set_user(process)?;
-    capabilities::apply(&sets, line)?;
-    if no_new_privileges {
-        filter.load(line)?;
-    }
-    Ok(())
+    capabilities::apply(&sets, line)
+}
+
+/// Loads the filter of a process that [`drop_privileges`] left without, as the last thing before its program: what
+/// comes after has to get along with it.
+///
+/// # Errors
+/// `os`.
+pub fn load_last(process: &Process, filter: &Filter<'_>, line: &Line) -> Result<()> {
+    if process.no_new_privileges().unwrap_or(false) { filter.load(line) } else { Ok(()) }
 }
 
 fn set_user(process: &Process) -> Result<()> {

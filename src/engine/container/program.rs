@@ -11,7 +11,6 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::super::error::{Error, ExitDetail, Kind, OsContext, Result};
 use super::super::inroot;
-use super::super::sys;
 use super::user;
 
 const NO_SHELL: &str = "without a shell in the image, give the command as a list: {\"/program\", \"argument\"}";
@@ -69,19 +68,20 @@ impl Program {
         for candidate in &self.candidates {
             match accessat(CWD, candidate.as_c_str(), Access::EXEC_OK, AtFlags::EACCESS) {
                 Ok(()) if is_folder(candidate) => seen = libc::EACCES,
-                Ok(()) => return Ok(()),
+                // No answer to this question, but of a filter that does not allow it: executing it will tell.
+                Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::NOSYS) => return Ok(()),
                 Err(errno) => note(&mut seen, errno.raw_os_error()),
             }
         }
         Err(self.error(seen))
     }
 
-    /// Executes it: a name with a slash as it is, else the first match in the container's own PATH.
+    /// Executes it: a name with a slash as it is, else the first match in the container's own PATH. Signals are as it
+    /// shall find them by now.
     ///
     /// # Errors
     /// With exit code 127 when it is not there, 126 when it cannot be executed.
     pub fn execute(&self) -> Result<Infallible> {
-        sys::process::reset_signals();
         let mut seen = libc::ENOENT;
         for candidate in &self.candidates {
             let Err(errno) = nix::unistd::execve(candidate, &self.argv, &self.env);

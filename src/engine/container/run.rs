@@ -69,7 +69,13 @@ impl Engine {
         }
     }
 
-    fn start_passing(&self, area: &Workspace, request: &Request, filter: BorrowedFd<'_>, options: &Options) -> Result<Streams> {
+    fn start_passing(
+        &self,
+        area: &Workspace,
+        request: &Request,
+        filter: BorrowedFd<'_>,
+        options: &Options,
+    ) -> Result<Streams> {
         let memory = memory_file(request)?;
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socketpair")?;
@@ -84,7 +90,8 @@ impl Engine {
         fds.extend([in_read.as_fd(), out_write.as_fd(), err_write.as_fd()]);
         self.ask_spawner(&fds)?;
         rustix::io::ioctl_fionbio(&in_write, true).os(|| "prepare a pipe")?;
-        let mut streams = Streams::new(control, options.input.clone(), Some([Some(in_write), Some(out_read), Some(err_read)]));
+        let mut streams =
+            Streams::new(control, options.input.clone(), Some([Some(in_write), Some(out_read), Some(err_read)]));
         if matches!(options.input, Input::Nothing) {
             streams.close_input();
         }

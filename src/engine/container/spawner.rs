@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::super::error::{OsContext, Result, from_io};
 use super::super::sys;
-use super::monitor;
+use super::{cgroups, monitor};
 
 /// The program name that makes the binary a spawner.
 pub const NAME: &str = "moonshell-spawner";
@@ -46,7 +46,9 @@ impl Spawner {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))
+            // Monitors live on: a reader of the caller's output must see its end.
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .os(|| format!("start {NAME}"))?;
         Ok(Spawner { socket: ours, child: Mutex::new(child) })
@@ -85,12 +87,19 @@ fn read_only_view(executable: &Path) -> Result<Option<OwnedFd>> {
 /// The spawner's whole life: fork a monitor for each message until the engine closes the socket. Returns the exit
 /// status.
 pub fn serve() -> i32 {
+    // What the caller's caller left open is not ours to keep.
+    if sys::fd::close_all_but(3, &mut Vec::new()).is_err() {
+        return 1;
+    }
     let socket = sys::fd::take_standard_input();
     sys::process::ignore_children();
     // A terminal's Ctrl-C is the engine's to handle; it tells the monitors.
     if rustix::process::setsid().is_err() {
         return 1;
     }
+    // Found out once for all monitors, who inherit it.
+    cgroups::host();
+    sys::memory::program();
     loop {
         let (bytes, fds) = match sys::fd::receive(socket.as_fd(), 64) {
             Ok(message) => message,

@@ -93,7 +93,9 @@ impl Engine {
     fn fill_in_others(&self, record: &Record) -> Result<()> {
         let options = &record.options;
         let shares = [&options.pid, &options.ipc, &options.uts, &options.cgroupns];
-        if !shares.iter().any(|share| matches!(share, Share::Container(_))) && !matches!(options.network, Network::Container(_)) {
+        if !shares.iter().any(|share| matches!(share, Share::Container(_)))
+            && !matches!(options.network, Network::Container(_))
+        {
             return Ok(());
         }
         let folder = record::folder(self.store().root(), &record.id);
@@ -123,7 +125,8 @@ impl Engine {
         let pid = self.pid_of(id)?;
         for mount in spec.mounts_mut().iter_mut().flatten() {
             let from = mount.source().as_ref().is_some_and(|source| {
-                source.ends_with("root/dev/shm") && (source.starts_with("/proc") || source.to_string_lossy().starts_with(OTHER_CONTAINER))
+                source.ends_with("root/dev/shm")
+                    && (source.starts_with("/proc") || source.to_string_lossy().starts_with(OTHER_CONTAINER))
             });
             if from {
                 mount.set_source(Some(format!("/proc/{pid}/root/dev/shm").into()));
@@ -136,7 +139,9 @@ impl Engine {
         let state = record::read_state(&record::folder(self.store().root(), id))?;
         if !state.status.is_live() {
             let short = &id[..id.len().min(12)];
-            return Err(Error::invalid(format!("container {short}, whose namespaces are to be shared, is not running")));
+            return Err(Error::invalid(format!(
+                "container {short}, whose namespaces are to be shared, is not running"
+            )));
         }
         Ok(state.pid)
     }

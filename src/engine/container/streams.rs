@@ -15,6 +15,9 @@ use super::detach::DetachKeys;
 use super::options::Input;
 use super::wire::{Order, Report};
 
+/// So many INT or TERM signals that are passed on end a program that heeds none of them.
+const PATIENCE: u32 = 3;
+
 /// What a client hears when its connection ends without a word.
 pub const MONITOR_KILLED: &str = "the container's monitor was killed, and the container with it";
 
@@ -83,6 +86,8 @@ pub struct Streams {
     manners: Manners,
     // On cancellation go away rather than kill.
     leaves: bool,
+    // How often it was asked to end by signals that were passed on.
+    urgent: u32,
 }
 
 /// The container's terminal, and ours in raw mode while this lives.
@@ -172,7 +177,17 @@ impl Streams {
             Some([stdin, stdout, stderr]) => (stdin, [stdout, stderr]),
             None => (None, [None, None]),
         };
-        Streams { control, input, stdin, outputs, terminal: None, pending, manners: Manners::default(), leaves: false }
+        Streams {
+            control,
+            input,
+            stdin,
+            outputs,
+            terminal: None,
+            pending,
+            manners: Manners::default(),
+            leaves: false,
+            urgent: 0,
+        }
     }
 
     /// The same, with manners.
@@ -285,9 +300,12 @@ impl Streams {
         let Some(fd) = &self.manners.signals else { return };
         let mut numbers = [0; 16];
         let count = rustix::io::read(fd, &mut numbers).unwrap_or(0);
-        for number in &numbers[..count] {
-            // It may have ended already: its report is on its way then.
-            let _ = order(&self.control, &Order::Signal(i32::from(*number)));
+        for number in numbers[..count].iter().map(|number| i32::from(*number)) {
+            self.urgent += u32::from(matches!(number, libc::SIGINT | libc::SIGTERM));
+            // Whoever asks that often is not heard by the program. It may have ended already: its report is on its
+            // way then.
+            let number = if self.urgent >= PATIENCE { libc::SIGKILL } else { number };
+            let _ = order(&self.control, &Order::Signal(number));
         }
     }
 

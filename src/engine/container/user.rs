@@ -59,7 +59,9 @@ fn read_at(root: &OwnedFd, path: &str) -> Result<String> {
     };
     let meta = file.metadata().os(|| format!("stat /{path} of the container"))?;
     if !meta.is_file() || meta.len() > ACCOUNTS_LIMIT {
-        return Err(Error::invalid(format!("/{path} of the container is no regular file of at most {ACCOUNTS_LIMIT} bytes")));
+        return Err(Error::invalid(format!(
+            "/{path} of the container is no regular file of at most {ACCOUNTS_LIMIT} bytes"
+        )));
     }
     let mut bytes = Vec::new();
     file.take(ACCOUNTS_LIMIT).read_to_end(&mut bytes).os(|| format!("read /{path} of the container"))?;

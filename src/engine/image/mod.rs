@@ -290,7 +290,8 @@ impl Engine {
         if let Some(name) = by_name
             && let Some(target) = self.store.get_ref(&name)?
         {
-            let last = self.store.list_refs()?.iter().filter(|other| other.target.digest() == target.digest()).count() == 1;
+            let last =
+                self.store.list_refs()?.iter().filter(|other| other.target.digest() == target.digest()).count() == 1;
             if last && let Ok(image) = self.image_at(&target, Vec::new()) {
                 self.check_unused(&image.id, force)?;
             }

@@ -43,7 +43,17 @@ const FORMAT: u32 = 2;
 
 /// The folders of this layout.
 const FOLDERS: [&str; 11] = [
-    "blobs/sha256", "refs", "layers", "containers", "names", "run", "volumes", "cache/steps", "cache/packed", "locks", "tmp",
+    "blobs/sha256",
+    "refs",
+    "layers",
+    "containers",
+    "names",
+    "run",
+    "volumes",
+    "cache/steps",
+    "cache/packed",
+    "locks",
+    "tmp",
 ];
 
 /// An open state folder.

@@ -89,7 +89,7 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
 ///
 /// # Errors
 /// The kernel's.
-pub fn close_all_but(first: RawFd, keep: &mut Vec<RawFd>) -> io::Result<()> {
+pub fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> io::Result<()> {
     keep.sort_unstable();
     let mut from = first;
     for fd in keep.iter().copied().filter(|fd| *fd >= first) {

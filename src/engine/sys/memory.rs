@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::event::PollFd;
@@ -35,10 +36,14 @@ pub fn rest(fds: &mut [PollFd<'_>], ranges: &[(usize, usize)], limit: Option<Dur
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The ranges of this process that hold its program: code, and the constants at the program's head.
-pub fn program() -> Vec<(usize, usize)> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    maps.lines().filter_map(program_pages).collect()
+/// The ranges of this process that hold its program: code, and the constants at the program's head. Read once; a
+/// forked process has the same.
+pub fn program() -> &'static [(usize, usize)] {
+    static RANGES: OnceLock<Vec<(usize, usize)>> = OnceLock::new();
+    RANGES.get_or_init(|| {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        maps.lines().filter_map(program_pages).collect()
+    })
 }
 
 /// The range of a line of proc_pid_maps(5), if it is code, or the constants at the head of the program: what the

@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd};
 pub fn send(process: impl AsFd, number: i32) -> io::Result<()> {
     let info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open for the call, no signal information is passed, the flags are none.
-    let result =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_fd().as_raw_fd(), number, info, 0 as libc::c_uint) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_fd().as_raw_fd(), number, info, 0 as libc::c_uint)
+    };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

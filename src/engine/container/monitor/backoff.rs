@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_minute_and_begin_anew_after_a_good_run() {
         let mut backoff = Backoff::default();
-        let mut next = |lasted| backoff.next(Restart::Always, 0, false, Duration::from_secs(lasted)).unwrap().as_millis();
+        let mut next =
+            |lasted| backoff.next(Restart::Always, 0, false, Duration::from_secs(lasted)).unwrap().as_millis();
         assert_eq!([next(0), next(0), next(0)], [100, 200, 400]);
         assert_eq!((0..10).map(|_| next(0)).last(), Some(60_000));
         assert_eq!(next(10), 100);

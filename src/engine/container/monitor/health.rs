@@ -90,7 +90,8 @@ impl Checks {
     pub fn started(&mut self, output: OwnedFd) {
         let _ = rustix::io::ioctl_fionbio(&output, true);
         let deadline = Instant::now() + self.plan.timeout;
-        self.running = Some(Running { output: Some(output), text: Vec::new(), start: Time::now(), deadline, late: false });
+        self.running =
+            Some(Running { output: Some(output), text: Vec::new(), start: Time::now(), deadline, late: false });
     }
 
     /// Where the running check's output comes from.
@@ -116,7 +117,8 @@ impl Checks {
     /// The running check has ended. True when the container's health changed by it.
     pub fn ended(&mut self, exit_code: i32, failure: Option<&str>) -> bool {
         self.take_output();
-        let nothing = || Running { output: None, text: Vec::new(), start: Time::now(), deadline: self.next, late: false };
+        let nothing =
+            || Running { output: None, text: Vec::new(), start: Time::now(), deadline: self.next, late: false };
         let running = self.running.take().unwrap_or_else(nothing);
         let before = self.state.status.clone();
         let (exit_code, output) = match (running.late, failure) {

@@ -26,9 +26,9 @@ use super::backoff::Backoff;
 use super::health::Checks;
 use super::insider::{Insider, Surroundings};
 use super::log::Log;
+use super::reap;
 use super::relay::{Place, Relay};
 use super::service::{self, Clients};
-use super::reap;
 
 /// After so long without work a monitor gives its memory back.
 const IDLE_SECONDS: u64 = 1;
@@ -96,8 +96,6 @@ pub struct Keeper {
     backoff: Backoff,
     // Whether there are descriptors for more clients.
     pub(super) accepts: bool,
-    // The ranges of memory that hold this program.
-    program: Vec<(usize, usize)>,
 }
 
 /// What one turn of `poll` found.
@@ -139,8 +137,8 @@ impl Keeper {
         let Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts } = charge;
         let folder = record::folder(&root, &id);
         let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
-        let record = record::read_record(&folder)?
-            .ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
+        let record =
+            record::read_record(&folder)?.ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
         let before = record::read_state(&folder)?;
         let state = State {
             monitor: rustix::process::getpid().as_raw_nonzero().get(),
@@ -161,7 +159,6 @@ impl Keeper {
             restart_at: None,
             backoff: Backoff::default(),
             accepts: true,
-            program: sys::memory::program(),
             root,
             folder,
             record,
@@ -332,7 +329,8 @@ impl Keeper {
         }
         let output = self.checks.as_ref().and_then(Checks::output);
         list.extend(output.map(|fd| (Source::Check, fd.as_fd(), PollFlags::IN)));
-        let mut fds: Vec<PollFd<'_>> = list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         let left = self.due().map(|at| at.saturating_duration_since(Instant::now()));
         // Rounded up, so that what is due is due when poll comes back.
         let left = left.map(|left| left + Duration::from_millis(1));
@@ -341,7 +339,7 @@ impl Keeper {
         let first = Timespec { tv_sec: first.as_secs() as i64, tv_nsec: first.subsec_nanos().into() };
         match poll(&mut fds, Some(&first)) {
             Ok(0) if left.is_none_or(|left| left > idle) => {
-                if let Err(e) = sys::memory::rest(&mut fds, &self.program, left.map(|left| left - idle))
+                if let Err(e) = sys::memory::rest(&mut fds, sys::memory::program(), left.map(|left| left - idle))
                     && e.kind() != std::io::ErrorKind::Interrupted
                 {
                     return Err(e).os(|| "poll");
@@ -388,7 +386,8 @@ impl Keeper {
         match run.child.note()? {
             Some((Note::Warning(message), _)) => {
                 let report = Report::Warning(message);
-                let waiting: Vec<u64> = self.clients.iter().filter(|client| client.awaits_start).map(|c| c.id).collect();
+                let waiting: Vec<u64> =
+                    self.clients.iter().filter(|client| client.awaits_start).map(|c| c.id).collect();
                 waiting.into_iter().for_each(|id| self.clients.tell(id, &report, None));
             }
             Some((Note::Terminal, Some(master))) => self.relay.terminal(master),
@@ -482,7 +481,8 @@ impl Keeper {
 
     fn failed_to_start(&mut self, failure: &Failure) {
         let error = Error::from(failure.clone());
-        (self.state.status, self.state.pid) = (if self.state.started.is_some() { Status::Exited } else { Status::Created }, 0);
+        (self.state.status, self.state.pid) =
+            (if self.state.started.is_some() { Status::Exited } else { Status::Created }, 0);
         self.state.exit_code = error.exit().map_or(128, |exit| exit.code);
         self.state.error = Some(error.message().to_string());
         self.clients.started(&Report::Failed(failure.clone()));

@@ -165,8 +165,12 @@ mod tests {
         log.write(Stream::Out, b"o\nrest");
         log.end();
         let pair = |stream: &str, text: &str| (stream.to_string(), text.to_string());
-        let expected =
-            [pair("stdout", "one\n"), pair("stderr", "bad \u{fffd}\n"), pair("stdout", "two\n"), pair("stdout", "rest")];
+        let expected = [
+            pair("stdout", "one\n"),
+            pair("stderr", "bad \u{fffd}\n"),
+            pair("stdout", "two\n"),
+            pair("stdout", "rest"),
+        ];
         assert_eq!(lines(&path), expected);
     }
 

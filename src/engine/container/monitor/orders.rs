@@ -155,7 +155,8 @@ impl Keeper {
         let memory = fds.next().ok_or_else(|| Error::invalid("no process came with the order"))?;
         let process: Process = serde_json::from_slice(&read_all(memory)?)
             .map_err(|e| Error::invalid(format!("malformed process: {e}")))?;
-        let at = self.surroundings().ok_or_else(|| Error::new(Kind::InvalidArgument, "the container is not running"))?;
+        let at =
+            self.surroundings().ok_or_else(|| Error::new(Kind::InvalidArgument, "the container is not running"))?;
         let at = Surroundings { seccomp: if privileged { &[] } else { at.seccomp }, ..at };
         let insider = Insider::start(&at, &process, fds.collect(), Some(id), false)?;
         if let Some(client) = self.clients.get_mut(id) {

@@ -54,7 +54,7 @@ pub struct Relay {
     terminal: bool,
     close_input: bool,
     input_once: bool,
-    // Lines and columns a client has asked for; it may do so before the terminal is there.
+    // Asked for before there was a terminal, or by the last client that did.
     size: Option<(u16, u16)>,
     audience: Vec<Audience>,
 }
@@ -77,9 +77,7 @@ impl Relay {
         self.input = master.try_clone().ok();
         (self.outputs, self.terminal) = ([Some(master), None], true);
         self.start();
-        if let Some((rows, columns)) = self.size {
-            self.resize(rows, columns);
-        }
+        self.apply_size();
     }
 
     fn start(&mut self) {
@@ -119,9 +117,11 @@ impl Relay {
     /// Gives the container's terminal a size.
     pub fn resize(&mut self, rows: u16, columns: u16) {
         self.size = Some((rows, columns));
-        if self.terminal
-            && let Some(master) = &self.outputs[0]
-        {
+        self.apply_size();
+    }
+
+    fn apply_size(&self) {
+        if let (true, Some(master), Some((rows, columns))) = (self.terminal, &self.outputs[0], self.size) {
             let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             // The program may have ended; then nobody looks at the size.
             let _ = rustix::termios::tcsetwinsize(master, size);
@@ -145,7 +145,12 @@ impl Relay {
 
     /// When the first client that takes nothing is to be let go.
     pub fn due(&self) -> Option<Instant> {
-        self.audience.iter().filter(|member| !member.owner).filter_map(|member| member.stuck).min().map(|at| at + PATIENCE)
+        self.audience
+            .iter()
+            .filter(|member| !member.owner)
+            .filter_map(|member| member.stuck)
+            .min()
+            .map(|at| at + PATIENCE)
     }
 
     /// Lets those go that have taken nothing for too long.

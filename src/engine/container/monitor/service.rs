@@ -101,10 +101,14 @@ impl Clients {
 pub fn listen_in(folder: &Path) -> Result<OwnedFd> {
     let path = folder.join("control");
     match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).os(|| format!("remove {}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).os(|| format!("remove {}", path.display()));
+        }
         _ => {}
     }
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None).os(|| "socket")?;
+    let socket =
+        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+            .os(|| "socket")?;
     let dir = std::fs::File::open(folder).os(|| format!("open {}", folder.display()))?;
     bind(&socket, &address(&dir.into())?).os(|| format!("make {}", path.display()))?;
     listen(&socket, 128).os(|| "listen")?;

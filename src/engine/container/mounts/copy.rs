@@ -13,10 +13,7 @@ use rustix::io::Errno;
 use super::super::super::error::{OsContext, Result};
 
 /// Copies what is in `from` into `to`, owners, modes, times and attributes included.
-///
-/// # Errors
-/// `os`: ENOSPC when it does not fit.
-pub fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let what = || "copy a folder into a tmpfs";
     for entry in Dir::read_from(from).os(what)? {
         let entry = entry.os(what)?;
@@ -36,12 +33,16 @@ pub fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives the root of a tmpfs the looks of the folder it covers.
+/// Fills a new tmpfs with the folder it is about to cover, and gives it the looks of that.
 ///
 /// # Errors
-/// `os`.
-pub fn dress_root(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
-    fstat(from).and_then(|stat| dress(from, to, &stat)).os(|| "copy a folder into a tmpfs")
+/// `os`: ENOSPC when it does not fit.
+pub fn copy_up(from: &OwnedFd, tmpfs: &OwnedFd) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A new mount's own descriptor is good for paths only.
+    let to = openat(tmpfs, ".", flags, Mode::empty()).os(|| "open a new tmpfs")?;
+    copy_folder(from.as_fd(), to.as_fd())?;
+    fstat(from).and_then(|stat| dress(from, &to, &stat)).os(|| "copy a folder into a tmpfs")
 }
 
 fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {

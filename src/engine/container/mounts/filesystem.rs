@@ -143,8 +143,7 @@ impl Root {
     /// Changes the options of a mount that is there (`remount`).
     pub(super) fn remount(&self, mount: &Mount, options: &Options, spec: &Spec) -> Result<()> {
         let what = || format!("remount {}", mount.destination().display());
-        let place =
-            lookup(self.fd(), mount.destination(), OFlags::PATH | OFlags::CLOEXEC, INSIDE).os(what)?;
+        let place = lookup(self.fd(), mount.destination(), OFlags::PATH | OFlags::CLOEXEC, INSIDE).os(what)?;
         if options.bind.is_none() && !options.data.is_empty() {
             let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
             let context = fspick(&place, "", flags).os(what)?;

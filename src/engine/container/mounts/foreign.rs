@@ -56,7 +56,8 @@ pub(super) fn clone(pid: i32, path: &Path, flags: OpenTreeFlags) -> Result<Owned
 /// In the helper: the root it has there is the other container's.
 fn visit(pid: i32, path: &Path, flags: OpenTreeFlags) -> Result<OwnedFd> {
     let name = format!("/proc/{pid}/ns/mnt");
-    let space = rustix::fs::open(&name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).os(|| format!("open {name}"))?;
+    let space =
+        rustix::fs::open(&name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).os(|| format!("open {name}"))?;
     move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Mount)).os(|| format!("join {name}"))?;
     open_tree(CWD, path, flags).os(|| format!("mount source {} of process {pid}", path.display()))
 }

@@ -33,7 +33,12 @@ const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICL
 
 /// openat2(2), again when the kernel asks for it: it cannot tell whether `..` stays inside while something anywhere is
 /// renamed or mounted, and then says EAGAIN rather than to guess.
-fn lookup(fd: impl AsFd, path: impl rustix::path::Arg + Copy, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+fn lookup(
+    fd: impl AsFd,
+    path: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+    how: ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
     for _ in 0..1000 {
         match openat2(&fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -84,7 +89,11 @@ pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
         let options = Options::parse(words)?;
         if is_bind(mount, &options) && !options.remount {
             list.resize_with(at + 1, || None);
-            list[at] = Some(filesystem::bind(mount, &options, spec.linux().as_ref())?);
+            list[at] = match filesystem::bind(mount, &options, spec.linux().as_ref()) {
+                // A user who may mount only inside the user namespace: the container does it, as far as it may.
+                Err(error) if error.kind() == Kind::Permission && has_user => None,
+                other => Some(other?),
+            };
         }
     }
     Ok(Sources(list))
@@ -224,8 +233,7 @@ impl Root {
             Err(error) if kind == "sysfs" && error.kind() == Kind::Permission => self.bind_sys(options).map_err(what),
             Ok(tree) => {
                 if let (Some(covered), true) = (covered, options.copy_up) {
-                    copy::copy_folder(covered.as_fd(), tree.as_fd()).map_err(what)?;
-                    copy::dress_root(&covered, &tree).map_err(what)?;
+                    copy::copy_up(&covered, &tree).map_err(what)?;
                 }
                 Ok(tree)
             }
@@ -316,7 +324,11 @@ impl Root {
             return Err(Error::invalid(format!("{} is not a path in this image", path.display())));
         };
         let parent = self.folder(parent)?;
-        mkdirat(&parent, name, Mode::from(0o755)).os(what)?;
+        match mkdirat(&parent, name, Mode::from(0o755)) {
+            // Another container on the same folder was quicker.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e).os(what),
+        }
         lookup(&parent, name, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
     }
 }

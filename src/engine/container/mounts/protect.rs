@@ -59,9 +59,7 @@ impl Root {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let found = match own {
             Some((fd, rest)) if rest.as_os_str().is_empty() => fd.try_clone().map_err(|_| Errno::MFILE),
-            Some((fd, rest)) => {
-                lookup(fd, rest, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
-            }
+            Some((fd, rest)) => lookup(fd, rest, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS),
             None => lookup(&self.fd, path, flags, INSIDE),
         };
         match found {

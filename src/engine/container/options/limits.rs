@@ -108,10 +108,14 @@ impl Limits {
         if let (Some(memory), Some(reserved)) = (self.memory_bytes, self.memory_reservation)
             && reserved > memory
         {
-            return Err(Error::invalid(format!("memory_reservation of {reserved} bytes is more than memory's {memory}")));
+            return Err(Error::invalid(format!(
+                "memory_reservation of {reserved} bytes is more than memory's {memory}"
+            )));
         }
         match self.memory_swappiness {
-            Some(value) if value > 100 => Err(Error::invalid(format!("memory_swappiness must be from 0 to 100, got {value}"))),
+            Some(value) if value > 100 => {
+                Err(Error::invalid(format!("memory_swappiness must be from 0 to 100, got {value}")))
+            }
             _ => Ok(()),
         }
     }

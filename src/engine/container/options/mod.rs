@@ -7,6 +7,7 @@ mod policy;
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +77,9 @@ impl Share {
             "host" => Ok(Share::Host),
             _ => match text.strip_prefix("container:").filter(|name| !name.is_empty()) {
                 Some(name) => Ok(Share::Container(name.into())),
-                None => Err(Error::invalid(format!("invalid {what} '{text}': expected private, host or container:NAME"))),
+                None => {
+                    Err(Error::invalid(format!("invalid {what} '{text}': expected private, host or container:NAME")))
+                }
             },
         }
     }
@@ -114,6 +117,11 @@ pub enum Input {
 pub struct Options {
     /// Its name; a made-up one when not given.
     pub name: Option<String>,
+    /// For which machine, such as `linux/arm64`; this one's when not given.
+    pub platform: Option<String>,
+    /// A file to write its id to, which must not exist.
+    #[serde(skip)]
+    pub cidfile: Option<PathBuf>,
     /// Replaces the image's entrypoint; an empty one takes it away.
     pub entrypoint: Option<Vec<String>>,
     /// Variables; they win over the image's. `None` removes one.
@@ -244,8 +252,13 @@ impl Options {
             let message = format!("invalid name server '{}': expected an IP address", server.escape_debug());
             return Err(Error::invalid(message));
         }
-        if let Some(word) = self.dns_search.iter().chain(&self.dns_options).find(|word| word.contains(char::is_whitespace)) {
-            return Err(Error::invalid(format!("'{}' has white space, which resolv.conf cannot hold", word.escape_debug())));
+        if let Some(word) =
+            self.dns_search.iter().chain(&self.dns_options).find(|word| word.contains(char::is_whitespace))
+        {
+            return Err(Error::invalid(format!(
+                "'{}' has white space, which resolv.conf cannot hold",
+                word.escape_debug()
+            )));
         }
         if let Some(score) = self.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
             return Err(Error::invalid(format!("oom_score_adj must be from -1000 to 1000, got {score}")));

@@ -15,8 +15,18 @@ const TMPFS: [&str; 12] =
 const PROPAGATION: [&str; 6] = ["private", "rprivate", "slave", "rslave", "shared", "rshared"];
 /// The keys of the long form.
 const KEYS: [&str; 12] = [
-    "type", "source", "src", "target", "destination", "dst", "readonly", "ro", "bind-propagation", "bind-nonrecursive",
-    "tmpfs-size", "tmpfs-mode",
+    "type",
+    "source",
+    "src",
+    "target",
+    "destination",
+    "dst",
+    "readonly",
+    "ro",
+    "bind-propagation",
+    "bind-nonrecursive",
+    "tmpfs-size",
+    "tmpfs-mode",
 ];
 
 /// Where the files of a mount are.
@@ -228,7 +238,9 @@ mod tests {
         let mount = Mount::parse_long("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap();
         assert_eq!((mount.source, mount.options), (Source::Memory, vec!["size=1m".to_string()]));
         assert_eq!(Mount::parse_long("target=/x").unwrap().source, Source::Anonymous);
-        for bad in ["", "type=bind,target=/x", "type=cow,target=/x", "type=tmpfs,src=/a,target=/x", "type=bind,sorce=/a"] {
+        for bad in
+            ["", "type=bind,target=/x", "type=cow,target=/x", "type=tmpfs,src=/a,target=/x", "type=bind,sorce=/a"]
+        {
             assert!(Mount::parse_long(bad).is_err(), "{bad}");
         }
     }

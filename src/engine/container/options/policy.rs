@@ -117,7 +117,9 @@ impl HealthOptions {
             (None, [kind, ..]) if kind == "NONE" => return Ok(None),
             (None, [kind, rest @ ..]) if kind == "CMD" && !rest.is_empty() => rest.to_vec(),
             (None, [kind, text]) if kind == "CMD-SHELL" => line(text),
-            (None, [kind, ..]) => return Err(Error::invalid(format!("the image's health check is of unknown kind '{kind}'"))),
+            (None, [kind, ..]) => {
+                return Err(Error::invalid(format!("the image's health check is of unknown kind '{kind}'")));
+            }
         };
         let nanos = |field: fn(&Healthcheck) -> Option<i64>| {
             image.and_then(field).filter(|nanos| *nanos > 0).map(|nanos| Duration::from_nanos(nanos as u64))
@@ -127,9 +129,16 @@ impl HealthOptions {
             argv,
             interval: self.interval.or(nanos(|check| check.interval)).unwrap_or(thirty),
             timeout: self.timeout.or(nanos(|check| check.timeout)).unwrap_or(thirty),
-            retries: self.retries.or(image.and_then(|check| check.retries).map(|count| count.max(0) as u32)).filter(|count| *count > 0).unwrap_or(3),
+            retries: self
+                .retries
+                .or(image.and_then(|check| check.retries).map(|count| count.max(0) as u32))
+                .filter(|count| *count > 0)
+                .unwrap_or(3),
             start_period: self.start_period.or(nanos(|check| check.start_period)).unwrap_or_default(),
-            start_interval: self.start_interval.or(nanos(|check| check.start_interval)).unwrap_or(Duration::from_secs(5)),
+            start_interval: self
+                .start_interval
+                .or(nanos(|check| check.start_interval))
+                .unwrap_or(Duration::from_secs(5)),
         }))
     }
 }
@@ -169,8 +178,12 @@ impl Log {
         for (name, value) in options {
             let bad = |what: &str| Error::invalid(format!("log option {name}='{value}': expected {what}"));
             match name.as_str() {
-                "max-size" => log.max_bytes = crate::engine::size::parse(value).ok_or_else(|| bad("a size such as 10m"))?,
-                "max-file" => log.max_files = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("a number from 1"))?,
+                "max-size" => {
+                    log.max_bytes = crate::engine::size::parse(value).ok_or_else(|| bad("a size such as 10m"))?
+                }
+                "max-file" => {
+                    log.max_files = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("a number from 1"))?
+                }
                 "labels" | "env" | "tag" | "mode" | "compress" | "path" | "max-buffer-size" => {}
                 other => {
                     let error = Error::invalid(format!("unknown log option '{other}'"));
@@ -200,12 +213,24 @@ mod tests {
 
     #[test]
     fn the_image_says_what_the_options_do_not() {
-        let image = Healthcheck { test: vec!["CMD-SHELL".into(), "ok".into()], interval: Some(7_000_000_000), ..Healthcheck::default() };
+        let image = Healthcheck {
+            test: vec!["CMD-SHELL".into(), "ok".into()],
+            interval: Some(7_000_000_000),
+            ..Healthcheck::default()
+        };
         let shell = ["/bin/sh".to_string(), "-c".to_string()];
-        let health = HealthOptions { retries: Some(1), ..HealthOptions::default() }.resolve(Some(&image), &shell).unwrap().unwrap();
+        let health = HealthOptions { retries: Some(1), ..HealthOptions::default() }
+            .resolve(Some(&image), &shell)
+            .unwrap()
+            .unwrap();
         assert_eq!(health.argv, ["/bin/sh", "-c", "ok"]);
         assert_eq!((health.interval, health.retries), (Duration::from_secs(7), 1));
-        assert!(HealthOptions { disable: true, ..HealthOptions::default() }.resolve(Some(&image), &shell).unwrap().is_none());
+        assert!(
+            HealthOptions { disable: true, ..HealthOptions::default() }
+                .resolve(Some(&image), &shell)
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

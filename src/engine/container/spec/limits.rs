@@ -1,9 +1,9 @@
 //! Limits of options in the words of the runtime specification.
 
 use oci_spec::runtime::{
-    LinuxBlockIo, LinuxBlockIoBuilder, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxHugepageLimitBuilder,
-    LinuxMemory, LinuxPidsBuilder, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
-    LinuxWeightDeviceBuilder,
+    LinuxBlockIo, LinuxBlockIoBuilder, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType,
+    LinuxHugepageLimitBuilder, LinuxMemory, LinuxPidsBuilder, LinuxResources, LinuxThrottleDevice,
+    LinuxThrottleDeviceBuilder, LinuxWeightDeviceBuilder,
 };
 
 use super::super::super::error::{Error, OsContext, Result};
@@ -72,7 +72,8 @@ fn block_io(limits: &Limits) -> Result<Option<LinuxBlockIo>> {
     if !limits.blkio_weight_device.is_empty() {
         let one = |(path, weight): &(String, u64)| {
             let (major, minor) = numbers(path)?;
-            let weight = u16::try_from(*weight).map_err(|_| Error::invalid(format!("weight {weight} of {path} is too large")))?;
+            let weight = u16::try_from(*weight)
+                .map_err(|_| Error::invalid(format!("weight {weight} of {path} is too large")))?;
             LinuxWeightDeviceBuilder::default().major(major).minor(minor).weight(weight).build().map_err(internal)
         };
         block.set_weight_device(Some(limits.blkio_weight_device.iter().map(one).collect::<Result<_>>()?));

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Linux, LinuxBuilder, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType};
+use oci_spec::runtime::{
+    Linux, LinuxBuilder, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
+};
 
 use super::super::super::error::Result;
 use super::super::options::{Network, Options, Share};
@@ -76,9 +78,12 @@ fn namespaces(options: &Options) -> Result<Vec<LinuxNamespace>> {
     if options.userns.is_some() {
         add(User, None)?;
     }
-    for (kind, share, file) in
-        [(Pid, &options.pid, "pid"), (Ipc, &options.ipc, "ipc"), (Uts, &options.uts, "uts"), (Cgroup, &options.cgroupns, "cgroup")]
-    {
+    for (kind, share, file) in [
+        (Pid, &options.pid, "pid"),
+        (Ipc, &options.ipc, "ipc"),
+        (Uts, &options.uts, "uts"),
+        (Cgroup, &options.cgroupns, "cgroup"),
+    ] {
         match share {
             Share::Private => add(kind, None)?,
             Share::Host => {}

@@ -62,7 +62,8 @@ pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, fac
     let process = process::process(options, image, command, facts, &hostname)?;
     let root = RootBuilder::default().path(facts.root).readonly(options.read_only).build().map_err(internal)?;
     let mut spec = SpecBuilder::default()
-        .version("1.2.0")
+        // Not the newest: runtimes in use refuse a version they do not know, and nothing newer is asked of them.
+        .version("1.0.2")
         .process(process)
         .root(root)
         .mounts(mounts::mounts(options, facts)?)

@@ -161,4 +161,3 @@ fn rlimits(options: &Options) -> Result<Vec<PosixRlimit>> {
     }
     Ok(list)
 }
-
