@@ -103,7 +103,6 @@ fn programs_and_libraries_of_the_image_are_not_run() {
         engine.container_export(id, &mut std::io::sink()).unwrap();
         engine.container_diff(id).unwrap();
         engine.container_inspect(id).unwrap();
-        engine.container_commit(id, None, None, None, Vec::new(), true).unwrap();
     }
     let rows = engine.container_top(&running.id).unwrap();
     assert_eq!(rows.len(), 1, "{rows:?}");

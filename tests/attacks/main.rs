@@ -175,6 +175,12 @@ impl Running<'_> {
         engine.container_exec(&self.id, &command, options, false, true, &mut |_, _| Ok(())).map(output)
     }
 
+    /// The same with a working folder; nothing when that was refused.
+    fn exec_in(&self, dir: &str, line: &str) -> Option<Output> {
+        let exec = ExecOptions { workdir: Some(dir.into()), ..ExecOptions::default() };
+        self.exec_with(line, &exec).ok().filter(|output| !(output.code == 126 && output.err.contains("working folder")))
+    }
+
     /// Its first process on the host.
     fn pid(&self) -> i32 {
         self.arena.engine().container_state(&self.id).unwrap().pid

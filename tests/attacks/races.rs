@@ -79,15 +79,13 @@ fn a_console_that_becomes_a_link() {
     symlink(arena.canary().join("file"), dev.join("other")).unwrap();
     let before = host_mounts();
     let options = Options { tty: true, mounts: vec![bind(&dev, "/dev")], ..Options::default() };
-    let mut started = 0;
     while_swapping(&dev.join("console"), &dev.join("other"), || {
         for _ in 0..500 {
-            let output = arena.run("echo y", &options);
-            started += i32::from(output.is_ok_and(|output| output.out == "y\r\n"));
+            // Whoever covers /dev has no terminals there either: it does not come to the console.
+            assert!(arena.run("echo y", &options).is_err());
             assert_eq!(host_mounts(), before, "a mount on the host");
         }
     });
-    assert!((1..500).contains(&started), "{started} of 500 started: nothing was tried");
 }
 
 /// What is masked is found from the mount that was made, not by a path that a shared folder could bend.

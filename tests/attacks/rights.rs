@@ -53,7 +53,7 @@ fn release_agents() {
     let arena = Arena::new(|_, _| ());
     let line = "mkdir -p /tmp/cg; \
         try() { for c in rdma misc memory cpu devices net_cls; do \
-            mount -t cgroup -o $c cgroup /tmp/cg 2>/dev/null && echo mounted $c; \
+            mount -t cgroup -o $c cgroup /tmp/cg 2>/dev/null && echo mounted $c && \
             (echo /bin/evil > /tmp/cg/release_agent) 2>/dev/null && echo wrote $c; done; \
           mount -t cgroup2 cgroup2 /tmp/cg 2>/dev/null && echo mounted v2; \
           mount -o remount,rw /sys/fs/cgroup 2>/dev/null && echo remounted; \
@@ -101,9 +101,17 @@ fn nodes_of_devices() {
         assert_eq!(running.exec(line).out, "made\n", "set {at}, exec");
     }
     // What was given for reading is not for writing.
-    let options = Options { devices: vec![device("/dev/zero:/dev/mine:r")], ..Options::default() };
-    let line = "head -c 3 /dev/mine | wc -c; (echo x > /dev/mine) 2>/dev/null && echo wrote; echo x > /dev/null && echo null";
-    assert_eq!(arena.run(line, &options).unwrap().out, "3\nnull\n");
+    let Some(given) = ["/dev/fuse", "/dev/net/tun", "/dev/loop0"].into_iter().find(|path| fs::metadata(path).is_ok()) else {
+        eprintln!("skipped: no device to give away");
+        return;
+    };
+    let line = "(exec 3</dev/mine) && echo read; (exec 3>/dev/mine) 2>/dev/null && echo wrote; echo end";
+    let tried = |access| {
+        let options = Options { devices: vec![device(&format!("{given}:/dev/mine:{access}"))], ..Options::default() };
+        arena.run(line, &options).unwrap().out
+    };
+    assert_eq!(tried("r"), "read\nend\n");
+    assert_eq!(tried("rw"), "read\nwrote\nend\n");
 }
 
 /// Mounts in a container that may mount, also below folders of the host.
@@ -125,13 +133,11 @@ fn mounts_do_not_come_out() {
     assert!(output.out.contains("m\nm\nm\n"), "nothing was mounted: {output:?}");
     assert_eq!(host_mounts(), before);
     assert!(!arena.path("shown/inner/made-inside").exists() && !arena.path("shown/made-inside").exists());
-    let own = fs::read_to_string(format!("/proc/{}/mountinfo", running.pid())).unwrap();
     drop(running);
     assert_eq!(host_mounts(), before);
     // From the start every mount is cut off: none is a peer or a slave of one outside.
     let fresh = arena.run("cat /proc/self/mountinfo", &Options { mounts: options.mounts, ..Options::default() }).unwrap();
     assert!(!fresh.out.contains("shared:") && !fresh.out.contains("master:"), "{}", fresh.out);
-    assert!(!own.is_empty());
     // And a mount made outside does not come in.
     let asked = Options { mounts: vec![bind(&arena.path("shown"), "/data")], ..Options::default() };
     let running = arena.start(IDLE, &asked).unwrap();

@@ -112,7 +112,7 @@ fn files_of_its_own_as_a_way_out() {
            rm -f $f 2>/dev/null && echo removed $f; mv $f /tmp/x 2>/dev/null && echo moved $f; \
            ln -sf {0}/file $f 2>/dev/null && echo linked $f; ln $f /etc/other 2>/dev/null && echo hard $f; \
            umount $f 2>/dev/null && echo unmounted $f; \
-           cat /bin/busybox > $f; chmod 6777 $f; chown 1000:1000 $f; truncate -s 10g $f; \
+           cat /bin/busybox > $f; chmod 6777 $f; chown 1000:1000 $f; truncate -s 10G $f; \
          done; mv /etc /gone 2>/dev/null && echo moved; exec sleep 100000",
         arena.canary().display()
     );
@@ -178,7 +178,7 @@ fn other_users_of_the_host_see_nothing() {
     let program = record.rootfs.upper.join("mine");
     assert!(fs::metadata(&program).unwrap().mode() & 0o4000 != 0, "nothing was tried");
     let as_ann = |program: &std::path::Path, argument: &std::path::Path| {
-        let output = Command::new(program).arg(argument).uid(1000).gid(1000).groups(&[]).output();
+        let output = Command::new(program).arg(argument).uid(1000).gid(1000).output();
         output.is_ok_and(|output| output.status.success())
     };
     assert!(as_ann("/bin/ls".as_ref(), &arena.path("canary")), "this user can see nothing at all");

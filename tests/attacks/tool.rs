@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const SOURCE: &str = r#"
+const SOURCE: &str = r##"
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "hunt")) return hunt(argv[2]);
     return 2;
 }
-"#;
+"##;
 
 /// Puts it at `/bin/tool` of a root folder. False, and aloud, where there is no compiler.
 pub fn plant(root: &Path) -> bool {
