@@ -22,6 +22,10 @@ need setcap libcap2-bin
 need script bsdutils
 need xz xz-utils
 need openssl openssl
+# Peers: they run what we make, and run on us.
+need crun crun
+need podman podman
+need dockerd docker.io
 [ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64 qemu-system-x86
 need cpio cpio
 need zstd zstd

@@ -146,7 +146,8 @@ impl Reader {
         let watch = options.follow.then(|| watch(&path)).transpose()?;
         let newer = open_back_to(&path, None)?;
         let (file, buffer, skip) = (None, Vec::new(), 0);
-        let mut reader = Reader { path, id, options, newer, file, buffer, skip, watch, monitor: None, complete: false, over: false };
+        let mut reader =
+            Reader { path, id, options, newer, file, buffer, skip, watch, monitor: None, complete: false, over: false };
         if let Some(tail) = options.tail {
             reader.skip = reader.count()?.saturating_sub(tail);
         }
