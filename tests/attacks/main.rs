@@ -111,7 +111,6 @@ impl Arena {
             &options,
             how,
             Attachment::default(),
-            &mut |_| Ok(()),
             &mut |_, _| Ok(()),
         )?;
         Ok(output(finished.result))
@@ -121,8 +120,7 @@ impl Arena {
     fn start(&self, line: &str, options: &Options) -> Result<Running<'_>> {
         let target = Target::State(self.image.clone());
         let command = Command::Line(line.into());
-        let record =
-            self.engine().container_start_new(&target, Some(&command), options, Policy::Never, &mut |_| Ok(()))?;
+        let record = self.engine().container_start_new(&target, Some(&command), options, Policy::Never)?;
         Ok(Running { arena: self, id: record.id })
     }
 

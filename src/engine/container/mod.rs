@@ -36,6 +36,7 @@ mod process;
 mod procfs;
 mod program;
 pub mod protected;
+mod raw;
 mod rdt;
 pub mod record;
 pub(super) mod removal;

@@ -13,6 +13,7 @@ mod log;
 mod orders;
 mod passing;
 mod relay;
+mod run;
 mod service;
 
 pub use keeper::{null, read_spec};
