@@ -189,7 +189,13 @@ impl Running<'_> {
         engine.container_exec(&self.id, &command, options, false, true, &mut |_, _| Ok(())).map(output)
     }
 
-    /// The same with a working folder; nothing when that was refused.
+    /// Runs a vector inside.
+    fn exec_argv(&self, words: &[&str], options: &ExecOptions) -> Result<Output> {
+        let command = Command::Argv(words.iter().map(|word| word.to_string()).collect());
+        self.arena.engine().container_exec(&self.id, &command, options, false, true, &mut |_, _| Ok(())).map(output)
+    }
+
+    /// The same as [`Running::exec`] with a working folder; nothing when that was refused.
     fn exec_in(&self, dir: &str, line: &str) -> Option<Output> {
         let exec = ExecOptions { workdir: Some(dir.into()), ..ExecOptions::default() };
         self.exec_with(line, &exec).ok().filter(|output| !(output.code == 126 && output.err.contains("working folder")))
