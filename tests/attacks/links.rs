@@ -9,7 +9,7 @@ use moonshell::engine::build::settings::Setting;
 use moonshell::engine::container::options::{Mount, Options};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-use crate::{Arena, IDLE, host_mounts};
+use crate::{Arena, IDLE};
 
 /// The two ways a link leads out: from the root, and by climbing.
 fn ways(canary: &Path) -> [String; 2] {
@@ -89,7 +89,7 @@ fn places_of_mounts_that_are_links() {
                 symlink(format!("{out}/file"), root.join("etc").join(name)).unwrap();
             }
         });
-        let before = host_mounts();
+        let before = arena.mounts();
         fs::create_dir(arena.path("shown")).unwrap();
         fs::write(arena.path("shown/of-the-host"), "yes").unwrap();
         let mounts = vec![
@@ -105,7 +105,7 @@ fn places_of_mounts_that_are_links() {
         let output = arena.run(line, &options).unwrap();
         assert_eq!(output.out, "yesyesyes", "{output:?}");
         arena.check();
-        assert_eq!(host_mounts(), before);
+        assert_eq!(arena.mounts(), before);
     }
 }
 

@@ -128,6 +128,20 @@ impl Arena {
         create(self.engine(), &self.image, line, options)
     }
 
+    /// What is mounted on the host: below or from this arena, and on the system's own places. Others mount elsewhere
+    /// meanwhile.
+    fn mounts(&self) -> String {
+        let own = self.path("").display().to_string();
+        let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let ours = |line: &&str| {
+            let at = line.split(' ').nth(4).unwrap_or_default();
+            line.contains(own.trim_end_matches('/'))
+                || ["/proc", "/sys", "/dev", "/etc", "/bin", "/usr", "/home"].iter().any(|start| at.starts_with(start))
+                || at == "/"
+        };
+        text.lines().filter(ours).map(|line| format!("{line}\n")).collect()
+    }
+
     /// The canary is as it was.
     fn check(&self) {
         assert_eq!(hostile::snapshot(&self.canary()), self.before, "the canary changed");
@@ -173,7 +187,13 @@ impl Running<'_> {
         engine.container_exec(&self.id, &command, options, false, true, &mut |_, _| Ok(())).map(output)
     }
 
-    /// The same with a working folder; nothing when that was refused.
+    /// Runs a vector inside.
+    fn exec_argv(&self, words: &[&str], options: &ExecOptions) -> Result<Output> {
+        let command = Command::Argv(words.iter().map(|word| word.to_string()).collect());
+        self.arena.engine().container_exec(&self.id, &command, options, false, true, &mut |_, _| Ok(())).map(output)
+    }
+
+    /// The same as [`Running::exec`] with a working folder; nothing when that was refused.
     fn exec_in(&self, dir: &str, line: &str) -> Option<Output> {
         let exec = ExecOptions { workdir: Some(dir.into()), ..ExecOptions::default() };
         self.exec_with(line, &exec).ok().filter(|output| !(output.code == 126 && output.err.contains("working folder")))
@@ -199,11 +219,6 @@ fn run_on_host(program: &str, arguments: &[&str]) -> String {
     let output = std::process::Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// What is mounted on the host, but for containers' own root file systems, which live in their own namespaces.
-fn host_mounts() -> String {
-    fs::read_to_string("/proc/self/mountinfo").unwrap()
 }
 
 /// A bind mount in the words of the command line.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moonshell::engine::container::options::{Mount, Options};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::{Arena, bind, host_mounts, tool};
+use crate::{Arena, bind, tool};
 
 /// Does something while two names are exchanged all the time by a thread here. The more often the better: in a quiet
 /// moment between two, nothing would be tried.
@@ -48,7 +48,7 @@ fn a_mount_target_in_a_shared_folder() {
     symlink(format!("../../../../../../../../../..{}/dir", arena.canary().display()), shared.join("link")).unwrap();
     fs::create_dir(arena.path("shown")).unwrap();
     fs::write(arena.path("shown/of-the-host"), "").unwrap();
-    let before = host_mounts();
+    let before = arena.mounts();
     let attacker = Options { mounts: vec![bind(&shared, "/shared")], ..Options::default() };
     let swapper = arena.start("exec tool swap /shared/dir /shared/link", &attacker).unwrap();
     let mounts = vec![
@@ -64,7 +64,7 @@ fn a_mount_target_in_a_shared_folder() {
             Ok(_) => started += 1,
             Err(_) => failed += 1,
         }
-        assert_eq!(host_mounts(), before, "a mount on the host");
+        assert_eq!(arena.mounts(), before, "a mount on the host");
     }
     assert!(started > 0, "{started} started, {failed} failed: nothing was tried");
     assert!(arena.engine().container_state(&swapper.id).unwrap().status.is_live(), "the swapper has ended");
@@ -77,13 +77,13 @@ fn a_console_that_becomes_a_link() {
     fs::create_dir(&dev).unwrap();
     fs::write(dev.join("console"), "").unwrap();
     symlink(arena.canary().join("file"), dev.join("other")).unwrap();
-    let before = host_mounts();
+    let before = arena.mounts();
     let options = Options { tty: true, mounts: vec![bind(&dev, "/dev")], ..Options::default() };
     while_swapping(&dev.join("console"), &dev.join("other"), || {
         for _ in 0..500 {
             // Whoever covers /dev has no terminals there either: it does not come to the console.
             assert!(arena.run("echo y", &options).is_err());
-            assert_eq!(host_mounts(), before, "a mount on the host");
+            assert_eq!(arena.mounts(), before, "a mount on the host");
         }
     });
 }

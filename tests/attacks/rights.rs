@@ -5,7 +5,7 @@ use std::fs;
 use moonshell::engine::container::inside::ExecOptions;
 use moonshell::engine::container::options::{Device, DeviceRule, Options, Seccomp};
 
-use crate::{Arena, IDLE, bind, host_mounts};
+use crate::{Arena, IDLE, bind};
 
 const DEFAULT_CAPS: &str = "00000000a80425fb";
 const NONE: &str = "0000000000000000";
@@ -121,7 +121,7 @@ fn nodes_of_devices() {
 fn mounts_do_not_come_out() {
     let arena = Arena::new(|_, _| ());
     fs::create_dir_all(arena.path("shown/inner")).unwrap();
-    let before = host_mounts();
+    let before = arena.mounts();
     let line = "for d in /tmp /data /data/inner /mnt; do mkdir -p $d; mount -t tmpfs x $d && echo m; touch $d/made-inside; done; \
         mount --make-rshared / ; mount -o bind /data /tmp; mount --bind / /tmp; mount -o remount,ro /data; \
         umount -l /proc/kcore; umount -l /proc; umount -l /; echo end";
@@ -133,10 +133,10 @@ fn mounts_do_not_come_out() {
     let running = arena.start("sleep 100000", &options).unwrap();
     let output = running.exec(line);
     assert!(output.out.contains("m\nm\nm\n"), "nothing was mounted: {output:?}");
-    assert_eq!(host_mounts(), before);
+    assert_eq!(arena.mounts(), before);
     assert!(!arena.path("shown/inner/made-inside").exists() && !arena.path("shown/made-inside").exists());
     drop(running);
-    assert_eq!(host_mounts(), before);
+    assert_eq!(arena.mounts(), before);
     // From the start every mount is cut off: none is a peer or a slave of one outside.
     let fresh =
         arena.run("cat /proc/self/mountinfo", &Options { mounts: options.mounts, ..Options::default() }).unwrap();

@@ -8,7 +8,7 @@ use std::process::Command;
 use moonshell::engine::container::options::{Network, Options, Share};
 use moonshell::engine::container::spec::DEFAULT_PATH;
 
-use crate::{Arena, IDLE, host_mounts, tool};
+use crate::{Arena, IDLE, tool};
 
 /// A container in the process ids of another one, and each looking at the other, at further processes on their way in,
 /// and through all of them at the host.
@@ -84,7 +84,7 @@ fn environments_do_not_leak() {
     let secret = Options { env: vec![("SECRET".into(), Some("tiger".into()))], ..Options::default() };
     let first = arena.start(IDLE, &secret).unwrap();
     assert_eq!(first.exec("echo $SECRET").out, "tiger\n");
-    let env = "tr '\\0' '\\n' < /proc/self/environ | sort; true";
+    let env = "cat /proc/self/environ | tr '\\0' '\\n' | sort";
     let options = Options { hostname: Some("moon".into()), ..Options::default() };
     let path = format!("PATH={DEFAULT_PATH}");
     let wanted = ["HOME=/root", "HOSTNAME=moon", &path];
@@ -106,18 +106,18 @@ fn environments_do_not_leak() {
 #[test]
 fn files_of_its_own_as_a_way_out() {
     let arena = Arena::new(|_, _| ());
-    let before = host_mounts();
+    let before = arena.mounts();
     let line = format!(
-        "for f in /etc/hosts /etc/hostname /etc/resolv.conf; do \
+        "test -e /ready && exec sleep 100000; mv /etc /gone 2>/dev/null && echo moved; for f in /etc/hosts /etc/hostname /etc/resolv.conf; do \
            rm -f $f 2>/dev/null && echo removed $f; mv $f /tmp/x 2>/dev/null && echo moved $f; \
            ln -sf {0}/file $f 2>/dev/null && echo linked $f; ln $f /etc/other 2>/dev/null && echo hard $f; \
            umount $f 2>/dev/null && echo unmounted $f; \
-           cat /bin/busybox > $f; chmod 6777 $f; chown 1000:1000 $f; truncate -s 10G $f; \
-         done; mv /etc /gone 2>/dev/null && echo moved; exec sleep 100000",
+           cat /bin/busybox > $f; truncate -s 10G $f; chown 1000:1000 $f; chmod 6777 $f; \
+         done; touch /ready; exec sleep 100000",
         arena.canary().display()
     );
     let running = arena.start(&line, &Options::default()).unwrap();
-    running.exec("until test $(ps | grep -c 'sleep 10000[0]') = 1; do :; done");
+    running.exec("until test -e /ready; do :; done");
     let log = fs::read_to_string(arena.folder(&running.id).join("container.log")).unwrap_or_default();
     assert_eq!(log, "", "something worked");
     let engine = arena.engine();
@@ -129,7 +129,7 @@ fn files_of_its_own_as_a_way_out() {
     assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
     engine.container_inspect(&running.id).unwrap();
     engine.container_restart(&running.id, Some(libc::SIGKILL), None).unwrap();
-    assert_eq!(host_mounts(), before);
+    assert_eq!(arena.mounts(), before);
 }
 
 /// The log is the monitor's, by a name that a link could take; what is in it is text.

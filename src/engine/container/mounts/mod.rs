@@ -13,11 +13,13 @@ mod foreign;
 pub mod options;
 mod protect;
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
@@ -28,6 +30,9 @@ use filesystem::{make, mapping, propagate};
 use options::Options;
 
 pub use cgroup::Own as OwnCgroups;
+
+/// So many links that lead nowhere are followed on the way to a mount's target.
+const LINKS: u32 = 8;
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
@@ -253,12 +258,13 @@ impl Root {
 
     /// Joins a detached mount to a place in the root, making the place if it is not there.
     fn attach(&self, tree: &OwnedFd, target: &Path, is_dir: bool, plain_path: bool) -> Result<()> {
-        let place = self.place(target, is_dir, plain_path)?;
+        let place = self.place(target, is_dir, plain_path, LINKS)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(tree, "", &place, "", flags).os(|| format!("mount on {}", target.display()))
     }
 
-    fn place(&self, target: &Path, is_dir: bool, plain_path: bool) -> Result<OwnedFd> {
+    /// Finds or makes a target; links that lead nowhere are followed, so many of them, unless the path is to be plain.
+    fn place(&self, target: &Path, is_dir: bool, plain_path: bool, links: u32) -> Result<OwnedFd> {
         let mut resolve = INSIDE;
         if plain_path {
             resolve |= ResolveFlags::NO_SYMLINKS;
@@ -271,12 +277,28 @@ impl Root {
                 Err(Error::invalid(format!("mount target {} is a folder, the source is a file", target.display())))
             }
             Ok(fd) => Ok(fd),
-            Err(Errno::NOENT) => self.make_place(target, is_dir),
+            Err(Errno::NOENT) => match self.dangling(target)? {
+                Some(to) if links > 0 && !plain_path => self.place(&to, is_dir, false, links - 1),
+                _ => self.make_place(target, is_dir),
+            },
             Err(Errno::LOOP) if plain_path => {
                 Err(Error::invalid(format!("{} is a symbolic link in this image", target.display())))
             }
             Err(e) => Err(e).os(|| format!("mount target {}", target.display())),
         }
+    }
+
+    /// Where the link at a path points, as a path in the root; none when something else, or nothing, is there.
+    fn dangling(&self, target: &Path) -> Result<Option<PathBuf>> {
+        let what = || format!("mount target {}", target.display());
+        let link = match lookup(&self.fd, target, OFlags::PATH | OFlags::NOFOLLOW, INSIDE) {
+            Ok(fd) if file_type(&fd)? == FileType::Symlink => fd,
+            Ok(_) | Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(e).os(what),
+        };
+        let to = readlinkat(&link, "", Vec::new()).os(what)?;
+        let to = Path::new(OsStr::from_bytes(to.as_bytes()));
+        Ok(Some(target.parent().unwrap_or(Path::new("/")).join(to)))
     }
 
     fn make_place(&self, target: &Path, is_dir: bool) -> Result<OwnedFd> {
