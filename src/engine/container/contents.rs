@@ -25,8 +25,23 @@ use super::record::{Record, Status};
 struct Place {
     root: OwnedFd,
     path: String,
+    // The host's id of the root of a running container with users of its own.
+    first_id: Option<u32>,
     // Keeps a container that does not run from being started meanwhile.
     _lock: Option<RunLock>,
+}
+
+impl Place {
+    /// Calls `write` as somebody whom the files there know.
+    fn as_its_root(&self, options: &CopyOptions, write: impl FnOnce(&CopyOptions) -> Result<()>) -> Result<()> {
+        let Some(first) = self.first_id else { return write(options) };
+        if options.archive {
+            let message = "owners cannot be kept in a running container with users of its own";
+            return Err(Error::new(Kind::Unsupported, message).with_hint("stop it first"));
+        }
+        let options = CopyOptions { owner: Some((first, first)), ..*options };
+        overlay::with_files_of((first, first), || write(&options))
+    }
 }
 
 impl Engine {
@@ -37,7 +52,9 @@ impl Engine {
     /// file and the like; `permission` for a read-only place; `interrupted`, `os`.
     pub fn container_copy_in(&self, name: &str, source: &Path, target: &str, options: &CopyOptions) -> Result<()> {
         let place = self.place(name, target, true)?;
-        files::copy_in(place.root.as_fd(), source, &place.path, options, self.cancel())
+        let copy =
+            |options: &CopyOptions| files::copy_in(place.root.as_fd(), source, &place.path, options, self.cancel());
+        place.as_its_root(options, copy)
     }
 
     /// Unpacks a tar stream into a folder of a container.
@@ -52,7 +69,9 @@ impl Engine {
         options: &CopyOptions,
     ) -> Result<()> {
         let place = self.place(name, target, true)?;
-        files::tar_in(place.root.as_fd(), reader, &place.path, options, self.cancel())
+        let unpack =
+            |options: &CopyOptions| files::tar_in(place.root.as_fd(), reader, &place.path, options, self.cancel());
+        place.as_its_root(options, unpack)
     }
 
     /// Copies a file or tree out of a container.
@@ -223,16 +242,16 @@ impl Engine {
         let depth = mount.target.components().count() - 1;
         let rest: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).skip(depth).collect();
         let slash = if path.ends_with('/') && !rest.is_empty() { "/" } else { "" };
-        Ok(Place { root, path: format!("/{}{slash}", rest.join("/")), _lock: None })
+        Ok(Place { root, path: format!("/{}{slash}", rest.join("/")), first_id: None, _lock: None })
     }
 
     fn root_place(&self, record: &Record, path: String) -> Result<Place> {
         let state = self.container_state(&record.id)?;
         if state.status.is_live() {
-            return Ok(Place { root: root_of(state.pid)?, path, _lock: None });
+            return Ok(Place { root: root_of(state.pid)?, path, first_id: record.options.userns, _lock: None });
         }
         let lock = self.store().run_lock(&record.id, self.cancel())?;
-        Ok(Place { root: overlay::mount(&record.rootfs)?, path, _lock: Some(lock) })
+        Ok(Place { root: overlay::mount(&record.rootfs)?, path, first_id: None, _lock: Some(lock) })
     }
 }
 

@@ -1,9 +1,9 @@
 //! One run of a container's program: its birth, what is done to it, its end.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxIdMapping, Spec};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::super::error::{Error, Kind, OsContext, Result};
@@ -11,10 +11,10 @@ use super::super::super::sys;
 use super::super::birth::{self, Birth, Child};
 use super::super::cgroups::Cgroup;
 use super::super::options::Share;
-use super::super::overlay;
 use super::super::record::{Status, Time};
 use super::super::streams::Ending;
 use super::super::wire::{Failure, Note, Report};
+use super::super::{namespaces, overlay};
 use super::health::Checks;
 use super::insider::Surroundings;
 use super::keeper::{Keeper, null, read_spec};
@@ -55,7 +55,7 @@ impl Keeper {
     }
 
     fn give_birth(&mut self, spec: &Spec, cgroup: Option<&Cgroup>) -> Result<(Child, OwnedFd)> {
-        let overlay = overlay::mount(&self.record.rootfs)?;
+        let overlay = self.root(spec)?;
         let rootfs = overlay.try_clone().os(|| "duplicate a descriptor")?;
         let stdio = if self.record.tty { Vec::new() } else { self.pipes()? };
         let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
@@ -76,6 +76,22 @@ impl Keeper {
         let mut child = birth::spawn(birth)?;
         child.go()?;
         Ok((child, rootfs))
+    }
+
+    /// Mounts the root file system, its owners mapped where the container has users of its own.
+    fn root(&self, spec: &Spec) -> Result<OwnedFd> {
+        let linux = spec.linux().as_ref();
+        let maps = linux.and_then(|linux| linux.uid_mappings().as_ref().zip(linux.gid_mappings().as_ref()));
+        match maps {
+            Some((uids, gids)) => {
+                let ids = namespaces::user_with_maps(uids, gids)?;
+                let of_root = |maps: &[LinuxIdMapping]| {
+                    maps.iter().find(|map| map.container_id() == 0).map_or(0, LinuxIdMapping::host_id)
+                };
+                overlay::mount_mapped(&self.record.rootfs, ids.as_fd(), (of_root(uids), of_root(gids)))
+            }
+            None => overlay::mount(&self.record.rootfs),
+        }
     }
 
     /// Makes the program's standard streams; our ends go to the relay.
