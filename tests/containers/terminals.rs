@@ -80,10 +80,10 @@ fn leaving_and_coming_again() {
     one.until("by-2");
     two.type_in("\x01x");
     assert_eq!(two.end(second).status, 0);
-    assert!(two.screen().contains("two\tnil"), "{}", two.screen());
+    two.until("two\tnil");
     one.type_in("exit 4\r");
     assert_eq!(one.end(first).status, 0);
-    assert!(one.screen().contains("one\t4"), "{}", one.screen());
+    one.until("one\t4");
     assert_eq!(stand.ok("print(container.get('c1').exit_code)"), "4\n");
 }
 
@@ -96,8 +96,8 @@ fn programs_inside_with_a_terminal() {
     terminal.until("# ");
     terminal.type_in("stty size; exit 3\r");
     assert_eq!(terminal.end(run).status, 0);
-    assert!(terminal.screen().contains("33 77"), "{}", terminal.screen());
-    assert!(terminal.screen().trim_end().ends_with('3'), "{}", terminal.screen());
+    terminal.until("33 77");
+    until("the status", || terminal.screen().trim_end().ends_with("\n3"));
     let terminal = Terminal::new();
     let run = terminal.start(&stand, "container.get('c1'):exec({'sh'}, {tty=true, interactive=true})");
     terminal.until("# ");

@@ -19,7 +19,8 @@ fn eight_programs_fight_over_the_same_containers() {
             function(n) container.get(n):stop{timeout=0} end,
             function(n) container.get(n):kill() end,
             function(n) container.get(n):restart{timeout=0} end,
-            function(n) container.get(n):pause() end,
+            -- Never left paused: what somebody else runs inside would wait for ever.
+            function(n) local c = container.get(n) c:pause() c:unpause() end,
             function(n) container.get(n):unpause() end,
             function(n) container.get(n):remove() end,
             function(n) container.get(n):remove{force=true} end,

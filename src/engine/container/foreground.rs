@@ -116,6 +116,7 @@ impl Engine {
     ) -> Result<(RunResult, bool)> {
         let mut result = RunResult { exit_code: 0, stdout: Vec::new(), stderr: Vec::new() };
         let mut tail = Vec::new();
+        let owned = streams.owns();
         let outcome = streams.pump(
             self.cancel(),
             &mut |stream, bytes| {
@@ -133,7 +134,7 @@ impl Engine {
         );
         match outcome {
             Ok(Outcome::Detached) => Ok((result, true)),
-            Ok(Outcome::Gone) => Err(self.why_gone(record)),
+            Ok(Outcome::Gone) => Err(self.why_gone(record, owned)),
             Ok(Outcome::Ended(ending)) if ending.code != 0 && how.check => Err(failure(shown, ending, &tail)),
             Ok(Outcome::Ended(ending)) => {
                 result.exit_code = ending.code;
@@ -159,10 +160,10 @@ impl Engine {
 
 impl Engine {
     /// Why a monitor has gone away without a word: it was killed, or it had ended before it heard of us.
-    pub(super) fn why_gone(&self, record: &Record) -> Error {
+    pub(super) fn why_gone(&self, record: &Record, owned: bool) -> Error {
         let state = match self.bury(&record.id).and_then(|()| self.container_find(&record.id)) {
             Ok(Some(record)) => self.container_state(&record.id),
-            Ok(None) if !record.auto_remove => {
+            Ok(None) if !owned => {
                 return Error::not_found(format!("container '{}' was removed", record.name));
             }
             Ok(None) => return Error::new(Kind::Internal, MONITOR_KILLED),

@@ -83,7 +83,7 @@ impl Engine {
             Answer::Started(pid) => Ok(pid),
             // It ended before anybody could look.
             Answer::Ended(_) | Answer::Done => Ok(0),
-            Answer::Gone => Err(self.why_gone(&record)),
+            Answer::Gone => Err(self.why_gone(&record, false)),
         }
     }
 

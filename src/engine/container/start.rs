@@ -42,7 +42,7 @@ impl Engine {
         let client = Client::new(self.hand_to_monitor(record, claim, false, restarts, &[])?);
         match client.answer(self.cancel(), &|message| self.warn_once(message)) {
             Ok(Answer::Started(pid)) => Ok(pid),
-            Ok(Answer::Gone) => Err(self.why_gone(record)),
+            Ok(Answer::Gone) => Err(self.why_gone(record, true)),
             Ok(other) => Err(Error::new(Kind::Internal, format!("unexpected answer of a monitor: {other:?}"))),
             Err(error) => Err(error),
         }
@@ -56,7 +56,7 @@ impl Engine {
     pub(super) fn start_attached(&self, record: &Record, claim: Claim, attachment: Attachment) -> Result<Streams> {
         let ends = Ends::new(record.tty, record.interactive)?;
         let control = self.hand_to_monitor(record, claim, true, 0, &ends.theirs())?;
-        ends.streams(control, attachment, record.tty)
+        Ok(ends.streams(control, attachment, record.tty)?.owning())
     }
 
     fn hand_to_monitor(

@@ -87,6 +87,8 @@ pub struct Streams {
     manners: Manners,
     // On cancellation go away rather than kill.
     leaves: bool,
+    // It was started for us, and ends with us.
+    owns: bool,
     // How often it was asked to end by signals that were passed on.
     urgent: u32,
 }
@@ -129,6 +131,7 @@ impl Streams {
             pending,
             manners: Manners::default(),
             leaves: false,
+            owns: false,
             urgent: 0,
         }
     }
@@ -151,6 +154,23 @@ impl Streams {
         self
     }
 
+    /// It was started for this client, which its monitor never leaves without a word.
+    pub fn owning(mut self) -> Streams {
+        self.owns = true;
+        self
+    }
+
+    /// Whether it was.
+    pub fn owns(&self) -> bool {
+        self.owns
+    }
+
+    /// True while there may be output in a terminal's master side. It ends when the program, which leads the terminal's
+    /// session, has ended, whoever else has the terminal open: the kernel hangs it up then (setsid(2)).
+    fn holds_terminal(&self) -> bool {
+        self.terminal.as_ref().is_some_and(|terminal| terminal.master.is_some())
+    }
+
     /// Gives the program an empty standard input.
     pub fn close_input(&mut self) {
         self.stdin = None;
@@ -167,7 +187,7 @@ impl Streams {
         let mut ending: Option<Result<Outcome>> = None;
         let mut stopped: Option<Error> = None;
         let mut failed_sink: Option<Error> = None;
-        while ending.is_none() || self.outputs.iter().any(Option::is_some) {
+        while ending.is_none() || self.outputs.iter().any(Option::is_some) || self.holds_terminal() {
             if stopped.is_some() && ending.is_some() {
                 // Whatever the killed program has left behind may hold its streams for ever.
                 break;

@@ -1,4 +1,5 @@
 -- Programs run inside a container: where, as whom, with what, and how they end.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local c <close> = container.start(img, "sleep 1000", { env = { A = "1", B = "2" }, workdir = "/tmp" })
@@ -53,7 +54,7 @@ c:exec "while ! [ -e /tmp/there ]; do sleep 0.01; done"
 check.same(pcall(c.exec, c, { "nope" }, { detach = true }), false)
 -- Many at once.
 local jobs = {}
-for n = 1, 40 do jobs[n] = function() return c:out("echo " .. n) end end
+for n = 1, 100 do jobs[n] = function() return c:out("echo " .. n) end end
 local results = table.pack(parallel(table.unpack(jobs)))
 check.same(c.status, "running")
 -- While the container ends.

@@ -1,4 +1,5 @@
 -- Health checks: states, the start period, the time-out, the image's own, their events.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local function till(what, f) for _ = 1, 400 do if f() then return end host.run "sleep 0.025" end error("never: " .. what, 2) end

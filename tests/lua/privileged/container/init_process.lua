@@ -1,4 +1,5 @@
 -- `init`: orphans are reaped, signals passed on, the program's status is the container's.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local c <close> = container.start(img, "for i in $(seq 1000); do (sleep 0.01 & ) ; done; touch /done; trap 'exit 5' USR1; while :; do sleep 0.05; done", { init = true })

@@ -1,4 +1,5 @@
 -- What can be done to a container in each of its states, and what is refused, in one line each.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local long = "trap 'exit 3' TERM; while :; do sleep 0.1; done"

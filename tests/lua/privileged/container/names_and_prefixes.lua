@@ -1,4 +1,5 @@
 -- Names and the beginnings of ids: what they may be, who has them, when they are free again.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local a = container.create(img, "true", { name = "one" })

@@ -1,4 +1,5 @@
 -- `rm=true`: whatever ends a container, nothing of it remains.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local root = host.env.MOONSHELL_ROOT

@@ -1,4 +1,5 @@
 -- Policies: what is started again, how often, and what ends it for good.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local function events(c, since)

@@ -1,4 +1,5 @@
 -- Containers that share namespaces, mounts and data.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local root = host.env.MOONSHELL_ROOT

@@ -1,4 +1,5 @@
 -- Stopping: the signal, then the time-out, then the end; forms of signals; time-outs that are none.
+-- timeout-ms: 90000
 local check = require "check"
 local img = check.busybox()
 local deaf = "trap '' TERM; trap 'exit 7' USR1; while :; do sleep 0.05; done"
