@@ -83,7 +83,7 @@ fn a_working_folder_that_moves_away() {
 fn only_the_three_streams_are_open() {
     let arena = Arena::new(|_, _| ());
     // What `ls` itself opens is gone when it prints: number 3.
-    let line = "ls -l /proc/self/fd 2>/dev/null | tail -n +2 | sed 's/.* \\([0-9]* -> .*\\)/\\1/'; ls /proc/1/fd";
+    let line = "ls -l /proc/self/fd 2>/dev/null | tail -n +2 | sed 's/.* \\([0-9]* -> .*\\)/\\1/'; ls -1 /proc/1/fd";
     std::fs::write(arena.path("held"), "").unwrap();
     let _held = std::fs::File::open(arena.path("held")).unwrap();
     for (tty, init, interactive) in
@@ -91,7 +91,7 @@ fn only_the_three_streams_are_open() {
     {
         let options = Options { tty, init, interactive, ..Options::default() };
         let what = format!("tty {tty}, init {init}, interactive {interactive}");
-        let seen = arena.run("ls /proc/1/fd; echo; ls /proc/self/fd", &options).unwrap().out.replace('\r', "");
+        let seen = arena.run("ls -1 /proc/1/fd; echo; ls -1 /proc/self/fd", &options).unwrap().out.replace('\r', "");
         // As the first process, busybox's `ls` replaces the shell's last command: then there is one more.
         let own: Vec<&str> = seen.split("\n\n").collect();
         assert_eq!(own[1].trim(), "0\n1\n2\n3", "{what}: {seen}");
