@@ -318,6 +318,11 @@ impl Root {
     /// # Errors
     /// `invalid_argument` when something on the way is not a folder; `os`.
     pub fn folder(&self, path: &Path) -> Result<OwnedFd> {
+        self.folder_through(path, LINKS)
+    }
+
+    /// So many links that lead nowhere are followed: what they lead to is made.
+    fn folder_through(&self, path: &Path, links: u32) -> Result<OwnedFd> {
         let what = || format!("folder {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match lookup(&self.fd, path, flags, INSIDE) {
@@ -335,7 +340,10 @@ impl Root {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::invalid(format!("{} is not a path in this image", path.display())));
         };
-        let parent = self.folder(parent)?;
+        let parent = self.folder_through(parent, links)?;
+        if let (Some(to), true) = (self.dangling(path)?, links > 0) {
+            return self.folder_through(&to, links - 1);
+        }
         mkdirat(&parent, name, Mode::from(0o755)).os(what)?;
         lookup(&parent, name, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS).os(what)
     }
