@@ -62,15 +62,31 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("crun", "dev ./null character special file 666 1000:1000", "crun gives its own to the user, as standard input"),
     ("moonshell", "mount /proc/acpi tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
     ("crun", "mount /proc/acpi tmpfs ro,relatime", "as above"),
-    ("moonshell", "mount /proc/asound tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
+    (
+        "moonshell",
+        "mount /proc/asound tmpfs ro,nosuid,nodev,noexec,relatime",
+        "an empty folder that is good for nothing",
+    ),
     ("crun", "mount /proc/asound tmpfs ro,relatime", "as above"),
     ("moonshell", "mount /proc/scsi tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
     ("crun", "mount /proc/scsi tmpfs ro,relatime", "as above"),
-    ("moonshell", "mount /sys/devices/virtual/powercap tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
+    (
+        "moonshell",
+        "mount /sys/devices/virtual/powercap tmpfs ro,nosuid,nodev,noexec,relatime",
+        "an empty folder that is good for nothing",
+    ),
     ("crun", "mount /sys/devices/virtual/powercap tmpfs ro,relatime", "as above"),
-    ("moonshell", "mount /sys/firmware tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
+    (
+        "moonshell",
+        "mount /sys/firmware tmpfs ro,nosuid,nodev,noexec,relatime",
+        "an empty folder that is good for nothing",
+    ),
     ("crun", "mount /sys/firmware tmpfs ro,relatime", "as above"),
-    ("moonshell", "mount /sys/kernel/debug tmpfs ro,nosuid,nodev,noexec,relatime", "an empty folder that is good for nothing"),
+    (
+        "moonshell",
+        "mount /sys/kernel/debug tmpfs ro,nosuid,nodev,noexec,relatime",
+        "an empty folder that is good for nothing",
+    ),
     ("crun", "mount /sys/kernel/debug tmpfs ro,relatime", "as above"),
     ("moonshell", "mount /proc/interrupts devtmpfs rw,relatime", "the null device; writing to it changes nothing"),
     ("crun", "mount /proc/interrupts devtmpfs ro,relatime", "as above"),
@@ -86,23 +102,59 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("crun", "mount /proc/timer_list devtmpfs ro,relatime", "as above"),
     ("moonshell", "mount /proc/timer_stats devtmpfs rw,relatime", "the null device; writing to it changes nothing"),
     ("crun", "mount /proc/timer_stats devtmpfs ro,relatime", "as above"),
-    ("moonshell", "mount /proc/bus proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/bus proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/bus proc ro,relatime", "as above"),
-    ("moonshell", "mount /proc/fs proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/fs proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/fs proc ro,relatime", "as above"),
-    ("moonshell", "mount /proc/irq proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/irq proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/irq proc ro,relatime", "as above"),
-    ("moonshell", "mount /proc/sys proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/sys proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/sys proc ro,relatime", "as above"),
-    ("moonshell", "mount /proc/sysrq-trigger proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/sysrq-trigger proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/sysrq-trigger proc ro,relatime", "as above"),
-    ("moonshell", "mount /proc/asound proc ro,nosuid,nodev,noexec,relatime", "a copy keeps the flags of what it is a copy of"),
+    (
+        "moonshell",
+        "mount /proc/asound proc ro,nosuid,nodev,noexec,relatime",
+        "a copy keeps the flags of what it is a copy of",
+    ),
     ("crun", "mount /proc/asound proc ro,relatime", "as above"),
-    ("moonshell", "mount /sys/fs/cgroup tmpfs ro,nosuid,nodev,noexec,relatime", "the folder of the hierarchies cannot be written either"),
+    (
+        "moonshell",
+        "mount /sys/fs/cgroup tmpfs ro,nosuid,nodev,noexec,relatime",
+        "the folder of the hierarchies cannot be written either",
+    ),
     ("crun", "mount /sys/fs/cgroup tmpfs rw,nosuid,nodev,noexec,relatime", "as above"),
     ("crun", "writable /sys/fs/cgroup/x", "as above"),
-    ("crun", "mount /sys/fs/cgroup/cpuset cgroup ro", "a hierarchy in which the container has no group of its own is not shown"),
-    ("crun", "mount /sys/fs/cgroup/systemd cgroup ro", "a hierarchy in which the container has no group of its own is not shown"),
+    (
+        "crun",
+        "mount /sys/fs/cgroup/cpuset cgroup ro",
+        "a hierarchy in which the container has no group of its own is not shown",
+    ),
+    (
+        "crun",
+        "mount /sys/fs/cgroup/systemd cgroup ro",
+        "a hierarchy in which the container has no group of its own is not shown",
+    ),
 ];
 
 fn sets(shown: &Path) -> Vec<(&'static str, Options)> {
@@ -121,7 +173,10 @@ fn sets(shown: &Path) -> Vec<(&'static str, Options)> {
         ("user", Options { user: Some("ann".into()), workdir: Some("/tmp".into()), ..plain.clone() }),
         ("more rights", Options { cap_add: vec!["SYS_TIME".into(), "SYS_ADMIN".into()], ..plain.clone() }),
         ("no rights", Options { cap_drop: vec!["ALL".into()], no_new_privileges: true, ..plain.clone() }),
-        ("read-only", Options { read_only: true, mounts: vec![Mount::tmpfs("/tmp:size=4m").unwrap()], ..plain.clone() }),
+        (
+            "read-only",
+            Options { read_only: true, mounts: vec![Mount::tmpfs("/tmp:size=4m").unwrap()], ..plain.clone() },
+        ),
         ("binds", Options { mounts: vec![bind("/data"), bind("/new/deep:ro")], ..plain.clone() }),
         ("limits", limited),
         (
@@ -181,8 +236,10 @@ fn crun_starts_the_same_bundle_and_the_process_sees_the_same() {
     let mut wrong = Vec::new();
     for (name, options) in sets(&shown) {
         let command = Program::Line(PROBE.into());
-        let record =
-            host.engine.container_create(&Target::State(image.clone()), Some(&command), &options, Policy::Never).unwrap();
+        let record = host
+            .engine
+            .container_create(&Target::State(image.clone()), Some(&command), &options, Policy::Never)
+            .unwrap();
         let folder = host.dir.path().join("state/containers").join(&record.id);
         let theirs = under_crun(&record, &folder, &host.dir.path().join("crun"));
         let how = Foreground { capture: true, check: true, pull: Policy::Never };

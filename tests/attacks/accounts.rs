@@ -128,9 +128,35 @@ fn users_that_are_not_quite_users() {
     let arena = Arena::new(|_, _| ());
     let running = arena.start(IDLE, &Options::default()).unwrap();
     for user in [
-        "2147483648", "4294967295", "4294967296", "18446744073709551616", "-1", "-0", "+0", "0x0", "00x", "1000:x", ":5",
-        "1000:", ":", "::", " 0", "0 ", "0\n", "\t0", "ann:root:wheel", "0:4294967296", "0:-1", "ann\0", "\u{0660}", "root\u{200b}",
-        "root,ann", "#0", "1e3", "1000:10:0", "x:0:0",
+        "2147483648",
+        "4294967295",
+        "4294967296",
+        "18446744073709551616",
+        "-1",
+        "-0",
+        "+0",
+        "0x0",
+        "00x",
+        "1000:x",
+        ":5",
+        "1000:",
+        ":",
+        "::",
+        " 0",
+        "0 ",
+        "0\n",
+        "\t0",
+        "ann:root:wheel",
+        "0:4294967296",
+        "0:-1",
+        "ann\0",
+        "\u{0660}",
+        "root\u{200b}",
+        "root,ann",
+        "#0",
+        "1e3",
+        "1000:10:0",
+        "x:0:0",
     ] {
         let options = Options { user: Some(user.into()), ..Options::default() };
         assert!(arena.run("id -u", &options).is_err(), "run as {user:?}");
@@ -139,7 +165,12 @@ fn users_that_are_not_quite_users() {
         // As an image's own user it is refused when it is set, or when it is used.
         if let Ok(image) = arena.image.set(&Setting::User(user.into())) {
             let target = moonshell::engine::container::create::Target::State(image);
-            let made = arena.engine().container_create(&target, None, &Options::default(), moonshell::engine::image::Policy::Never);
+            let made = arena.engine().container_create(
+                &target,
+                None,
+                &Options::default(),
+                moonshell::engine::image::Policy::Never,
+            );
             assert!(made.is_err(), "an image's user {user:?}");
         }
     }

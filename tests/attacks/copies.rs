@@ -24,7 +24,9 @@ fn a_container_that_swaps_while_it_is_copied() {
     let mut has_tool = false;
     let arena = Arena::new(|root, canary| {
         has_tool = tool::plant(root);
-        for (at, to) in [("a", canary.display().to_string()), ("b", format!("../../../../../../../../..{}", canary.display()))] {
+        for (at, to) in
+            [("a", canary.display().to_string()), ("b", format!("../../../../../../../../..{}", canary.display()))]
+        {
             fs::create_dir_all(root.join(at).join("dir/dir")).unwrap();
             fs::write(root.join(at).join("dir/file"), "harmless").unwrap();
             fs::write(root.join(at).join("dir/dir/inner"), "harmless").unwrap();
@@ -45,9 +47,14 @@ fn a_container_that_swaps_while_it_is_copied() {
         let (mut into, mut out) = (0, 0);
         for round in 0..1000 {
             let options = CopyOptions { archive: round % 2 == 0, follow: round % 8 > 3, ..CopyOptions::default() };
-            let (source, target) = [("file", "dir/file"), ("dir", "dir"), ("dir/.", "dir/dir"), ("file", "dir/new")][round % 4];
-            let copied =
-                arena.engine().container_copy_in(&running.id, &arena.path("given").join(source), &format!("/{at}2/{target}"), &options);
+            let (source, target) =
+                [("file", "dir/file"), ("dir", "dir"), ("dir/.", "dir/dir"), ("file", "dir/new")][round % 4];
+            let copied = arena.engine().container_copy_in(
+                &running.id,
+                &arena.path("given").join(source),
+                &format!("/{at}2/{target}"),
+                &options,
+            );
             into += u32::from(copied.is_ok());
             let got = arena.path("got");
             let source = format!("/{at}2/{}", ["dir/file", "dir/dir", "dir/.", ""][round % 4]);
@@ -72,11 +79,17 @@ fn programs_and_libraries_of_the_image_are_not_run() {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let mut names: Vec<String> = Vec::new();
-        for name in "tar gzip gunzip xz zstd cp ps top cat find id getent mount nsenter chroot runc crun pigz unpigz ldconfig".split(' ') {
+        for name in
+            "tar gzip gunzip xz zstd cp ps top cat find id getent mount nsenter chroot runc crun pigz unpigz ldconfig"
+                .split(' ')
+        {
             names.extend(["bin", "usr/bin", "sbin", "usr/sbin"].map(|folder| format!("{folder}/{name}")));
         }
-        for name in ["libnss_files.so.2", "libnss_dns.so.2", "libc.so.6", "ld-linux-x86-64.so.2", "libnss_compat.so.2"] {
-            names.extend(["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64"].map(|folder| format!("{folder}/{name}")));
+        for name in ["libnss_files.so.2", "libnss_dns.so.2", "libc.so.6", "ld-linux-x86-64.so.2", "libnss_compat.so.2"]
+        {
+            names.extend(
+                ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64"].map(|folder| format!("{folder}/{name}")),
+            );
         }
         for name in &names {
             let path = root.join(name);

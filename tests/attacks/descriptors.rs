@@ -27,7 +27,8 @@ fn working_folders_that_are_descriptors() {
         }
     });
     let running = arena.start(IDLE, &Options::default()).unwrap();
-    let mut words: Vec<String> = ["/cwd", "/root", "/task", "/proc/1/cwd", "/proc/self/root/tmp"].map(String::from).into();
+    let mut words: Vec<String> =
+        ["/cwd", "/root", "/task", "/proc/1/cwd", "/proc/self/root/tmp"].map(String::from).into();
     for number in 3..=60 {
         words.extend([
             format!("/proc/self/fd/{number}"),

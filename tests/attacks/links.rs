@@ -55,7 +55,8 @@ fn what_lies_below_proc_in_the_image_is_of_no_use() {
     });
     let sysctls = vec![("kernel.shmmax".into(), "65536".into()), ("net.ipv4.ip_forward".into(), "0".into())];
     let options = Options { sysctls, apparmor: None, ..Options::default() };
-    let output = arena.run("cat /proc/sys/kernel/shmmax; cat /proc/kcore | wc -c; test -L /proc/kcore || echo real", &options);
+    let output =
+        arena.run("cat /proc/sys/kernel/shmmax; cat /proc/kcore | wc -c; test -L /proc/kcore || echo real", &options);
     assert_eq!(output.unwrap().out, "65536\n0\nreal\n");
 }
 
@@ -153,7 +154,9 @@ fn data_folders_through_links() {
                 Err(_) => continue,
             }
             let plain = std::mem::replace(&mut arena.image, image);
-            let line = format!("cd {volume} && ls -a; cat {volume}/file {volume}/inner; touch {volume}/mine; chmod 777 {volume}");
+            let line = format!(
+                "cd {volume} && ls -a; cat {volume}/file {volume}/inner; touch {volume}/mine; chmod 777 {volume}"
+            );
             if let Ok(output) = arena.run(&line, &Options::default()) {
                 assert!(!output.out.contains("inner") && !output.out.contains("program"), "{volume}: {output:?}");
                 assert_eq!(output.out.contains("of the image"), volume == "/near", "{volume}: {output:?}");
@@ -164,7 +167,8 @@ fn data_folders_through_links() {
         // What a container leaves in its data folder is removed with it, not followed.
         let mounts = vec![Mount::anonymous("/near").unwrap()];
         let running = arena.start(IDLE, &Options { mounts, ..Options::default() }).unwrap();
-        let output = running.exec("rm -rf /near/to-dir/. ; ln -s /near/to-whole/../.. /near/up; ls /near; stat -c %u:%a /near/");
+        let output =
+            running.exec("rm -rf /near/to-dir/. ; ln -s /near/to-whole/../.. /near/up; ls /near; stat -c %u:%a /near/");
         assert!(output.out.contains("to-whole") && output.out.contains("1000:777"), "{output:?}");
         drop(running);
         arena.check();
@@ -201,7 +205,8 @@ fn masks_are_not_the_images() {
             let output = arena.run(line, &Options { mounts, ..Options::default() }).unwrap();
             assert_eq!(output.out, "0\n0\n0\n0\n0\n1\n", "plant {at}, over {over}: {output:?}");
             if !over {
-                let own = arena.run("stat -c %t:%T /dev/null; ls -l /dev/null | head -c 1", &Options::default()).unwrap();
+                let own =
+                    arena.run("stat -c %t:%T /dev/null; ls -l /dev/null | head -c 1", &Options::default()).unwrap();
                 assert_eq!(own.out, "1:3\nc", "plant {at}");
             }
         }

@@ -40,7 +40,8 @@ fn capabilities_of_further_processes() {
     }
     let status = "grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status | cut -f 2";
     assert_eq!(running.exec(status).out, "0\n2\n");
-    let quiet = arena.start(IDLE, &Options { no_new_privileges: true, cap_drop: vec!["ALL".into()], ..Options::default() });
+    let quiet =
+        arena.start(IDLE, &Options { no_new_privileges: true, cap_drop: vec!["ALL".into()], ..Options::default() });
     let quiet = quiet.unwrap();
     assert_eq!(quiet.exec(status).out, "1\n2\n");
     assert_eq!(quiet.exec(SETS).out, sets(NONE, NONE));
@@ -101,7 +102,8 @@ fn nodes_of_devices() {
         assert_eq!(running.exec(line).out, "made\n", "set {at}, exec");
     }
     // What was given for reading is not for writing.
-    let Some(given) = ["/dev/fuse", "/dev/net/tun", "/dev/loop0"].into_iter().find(|path| fs::metadata(path).is_ok()) else {
+    let Some(given) = ["/dev/fuse", "/dev/net/tun", "/dev/loop0"].into_iter().find(|path| fs::metadata(path).is_ok())
+    else {
         eprintln!("skipped: no device to give away");
         return;
     };
@@ -136,7 +138,8 @@ fn mounts_do_not_come_out() {
     drop(running);
     assert_eq!(arena.mounts(), before);
     // From the start every mount is cut off: none is a peer or a slave of one outside.
-    let fresh = arena.run("cat /proc/self/mountinfo", &Options { mounts: options.mounts, ..Options::default() }).unwrap();
+    let fresh =
+        arena.run("cat /proc/self/mountinfo", &Options { mounts: options.mounts, ..Options::default() }).unwrap();
     assert!(!fresh.out.contains("shared:") && !fresh.out.contains("master:"), "{}", fresh.out);
     // And a mount made outside does not come in.
     let asked = Options { mounts: vec![bind(&arena.path("shown"), "/data")], ..Options::default() };
@@ -154,18 +157,39 @@ fn mounts_do_not_come_out() {
 fn labels_and_annotations_are_data() {
     use moonshell::engine::build::settings::Setting;
     let names = [
-        "moonshell.privileged", "moonshell.seccomp", "moonshell.hooks", "moonshell.root", "run.oci.keep_original_groups",
-        "run.oci.mount_context_type", "run.oci.handler", "run.oci.hooks.stdin", "run.oci.seccomp.receiver",
-        "run.oci.systemd.force_cgroup_v1", "io.podman.annotations.privileged", "io.podman.annotations.seccomp",
-        "io.containers.trace-syscall", "io.crun.handler", "io.kubernetes.cri-o.Devices", "io.kubernetes.cri-o.userns-mode",
-        "io.kubernetes.cri-o.umask", "io.kubernetes.cri-o.UnifiedCgroup.memory.max", "org.systemd.property.MemoryMax",
-        "org.criu.config", "com.docker.security.privileged", "devices.cdi.io", "module.wasm.image/variant",
-        "org.opencontainers.image.base.name", "nvidia.com/gpu",
+        "moonshell.privileged",
+        "moonshell.seccomp",
+        "moonshell.hooks",
+        "moonshell.root",
+        "run.oci.keep_original_groups",
+        "run.oci.mount_context_type",
+        "run.oci.handler",
+        "run.oci.hooks.stdin",
+        "run.oci.seccomp.receiver",
+        "run.oci.systemd.force_cgroup_v1",
+        "io.podman.annotations.privileged",
+        "io.podman.annotations.seccomp",
+        "io.containers.trace-syscall",
+        "io.crun.handler",
+        "io.kubernetes.cri-o.Devices",
+        "io.kubernetes.cri-o.userns-mode",
+        "io.kubernetes.cri-o.umask",
+        "io.kubernetes.cri-o.UnifiedCgroup.memory.max",
+        "org.systemd.property.MemoryMax",
+        "org.criu.config",
+        "com.docker.security.privileged",
+        "devices.cdi.io",
+        "module.wasm.image/variant",
+        "org.opencontainers.image.base.name",
+        "nvidia.com/gpu",
     ];
-    let values = ["1", "true", "unconfined", "/etc/passwd", "../../../../etc", "$(touch /ran)", "{\"Privileged\":true}"];
+    let values =
+        ["1", "true", "unconfined", "/etc/passwd", "../../../../etc", "$(touch /ran)", "{\"Privileged\":true}"];
     let mut arena = Arena::new(|_, _| ());
-    let line = format!("{SETS}; id -G; umask; grep -E '^(Seccomp|NoNewPrivs|Groups):' /proc/self/status; cat /proc/self/mountinfo | \
-        cut -d ' ' -f 4- | sed 's/[0-9a-f]\\{{12,\\}}/ID/g' | sed 's/.*overlay.*//'; ls /dev; pwd; ulimit -a; cat /proc/self/oom_score_adj");
+    let line = format!(
+        "{SETS}; id -G; umask; grep -E '^(Seccomp|NoNewPrivs|Groups):' /proc/self/status; cat /proc/self/mountinfo | \
+        cut -d ' ' -f 4- | sed 's/[0-9a-f]\\{{12,\\}}/ID/g' | sed 's/.*overlay.*//'; ls /dev; pwd; ulimit -a; cat /proc/self/oom_score_adj"
+    );
     let plain = arena.run(&line, &Options { hostname: Some("same".into()), ..Options::default() }).unwrap();
     let pairs: Vec<(String, String)> =
         names.iter().flat_map(|name| values.map(|value| (format!("{name}"), value.to_string()))).collect();

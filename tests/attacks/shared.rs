@@ -171,7 +171,8 @@ fn other_users_of_the_host_see_nothing() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).unwrap();
     });
     fs::set_permissions(arena.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    let running = arena.start("cp /bin/setuid /mine; chmod 6755 /mine; exec sleep 100000", &Options::default()).unwrap();
+    let running =
+        arena.start("cp /bin/setuid /mine; chmod 6755 /mine; exec sleep 100000", &Options::default()).unwrap();
     running.exec("until test -u /mine; do :; done");
     let record = arena.engine().container_find(&running.id).unwrap().unwrap();
     let folder = arena.folder(&running.id);

@@ -18,7 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, mkdirat, openat, openat2, readlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
@@ -278,7 +280,8 @@ impl Root {
         }
     }
 
-    /// Where the link at a path points, as a path in the root; none when something else, or nothing, is there.
+    /// Where the link at a path points, as a path in the root; none when something else, or nothing, is there. What
+    /// links of procfs say is nothing to go by: they stand for descriptors and files of the engine.
     fn dangling(&self, target: &Path) -> Result<Option<PathBuf>> {
         let what = || format!("mount target {}", target.display());
         let link = match lookup(&self.fd, target, OFlags::PATH | OFlags::NOFOLLOW, INSIDE) {
@@ -286,6 +289,9 @@ impl Root {
             Ok(_) | Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(e).os(what),
         };
+        if fstatfs(&link).os(what)?.f_type == PROC_SUPER_MAGIC {
+            return Ok(None);
+        }
         let to = readlinkat(&link, "", Vec::new()).os(what)?;
         let to = Path::new(OsStr::from_bytes(to.as_bytes()));
         Ok(Some(target.parent().unwrap_or(Path::new("/")).join(to)))
