@@ -83,10 +83,10 @@ fn places_of_mounts_that_are_links() {
         let arena = Arena::new(|root, canary| {
             let out = &ways(canary)[way];
             for name in ["memory", "data", "home", "run"] {
-                symlink(format!("{out}/dir"), root.join(name)).unwrap();
+                symlink(format!("{out}/{name}"), root.join(name)).unwrap();
             }
             for name in ["hosts", "hostname", "resolv.conf"] {
-                symlink(format!("{out}/file"), root.join("etc").join(name)).unwrap();
+                symlink(format!("{out}/etc/{name}"), root.join("etc").join(name)).unwrap();
             }
         });
         let before = arena.mounts();

@@ -19,7 +19,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, mkdirat, openat, openat2, readlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
@@ -288,7 +290,8 @@ impl Root {
         }
     }
 
-    /// Where the link at a path points, as a path in the root; none when something else, or nothing, is there.
+    /// Where the link at a path points, as a path in the root; none when something else, or nothing, is there. What
+    /// links of procfs say is nothing to go by: they stand for descriptors and files of the engine.
     fn dangling(&self, target: &Path) -> Result<Option<PathBuf>> {
         let what = || format!("mount target {}", target.display());
         let link = match lookup(&self.fd, target, OFlags::PATH | OFlags::NOFOLLOW, INSIDE) {
@@ -296,6 +299,9 @@ impl Root {
             Ok(_) | Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(e).os(what),
         };
+        if fstatfs(&link).os(what)?.f_type == PROC_SUPER_MAGIC {
+            return Ok(None);
+        }
         let to = readlinkat(&link, "", Vec::new()).os(what)?;
         let to = Path::new(OsStr::from_bytes(to.as_bytes()));
         Ok(Some(target.parent().unwrap_or(Path::new("/")).join(to)))
@@ -328,6 +334,11 @@ impl Root {
     /// # Errors
     /// `invalid_argument` when something on the way is not a folder; `os`.
     pub fn folder(&self, path: &Path) -> Result<OwnedFd> {
+        self.folder_through(path, LINKS)
+    }
+
+    /// So many links that lead nowhere are followed: what they lead to is made.
+    fn folder_through(&self, path: &Path, links: u32) -> Result<OwnedFd> {
         let what = || format!("folder {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match lookup(&self.fd, path, flags, INSIDE) {
@@ -345,7 +356,10 @@ impl Root {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::invalid(format!("{} is not a path in this image", path.display())));
         };
-        let parent = self.folder(parent)?;
+        let parent = self.folder_through(parent, links)?;
+        if let (Some(to), true) = (self.dangling(path)?, links > 0) {
+            return self.folder_through(&to, links - 1);
+        }
         match mkdirat(&parent, name, Mode::from(0o755)) {
             // Another container on the same folder was quicker.
             Ok(()) | Err(Errno::EXIST) => {}

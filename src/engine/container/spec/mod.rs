@@ -62,8 +62,7 @@ pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, fac
     let process = process::process(options, image, command, facts, &hostname)?;
     let root = RootBuilder::default().path(facts.root).readonly(options.read_only).build().map_err(internal)?;
     let mut spec = SpecBuilder::default()
-        // Not the newest: runtimes in use refuse a version they do not know, and nothing newer is asked of them.
-        .version("1.0.2")
+        .version(version(options))
         .process(process)
         .root(root)
         .mounts(mounts::mounts(options, facts)?)
@@ -78,6 +77,12 @@ pub fn make(options: &Options, image: &RunConfig, command: Option<&Command>, fac
         spec.set_annotations(Some(options.annotations.iter().cloned().collect()));
     }
     Ok(spec)
+}
+
+/// The oldest version of the specification that has what is used: runtimes refuse one that is newer than they are.
+fn version(options: &Options) -> &'static str {
+    let has_domain = options.uts == super::options::Share::Private && options.domainname.is_some();
+    if has_domain { "1.1.0" } else { "1.0.2" }
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {

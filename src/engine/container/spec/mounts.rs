@@ -36,7 +36,7 @@ pub fn mounts(options: &Options, facts: &Facts) -> Result<Vec<SpecMount>> {
     }
     let covered = |target: &str| options.mounts.iter().any(|mount| mount.target == Path::new(target));
     for (target, source) in facts.files.iter().filter(|(target, _)| !covered(target)) {
-        list.push(bind(source, Path::new(target), &["rbind", "rprivate", "rnosuid", "rnodev", "rw"])?);
+        list.push(bind(source, Path::new(target), &["bind", "rprivate", "nosuid", "nodev", "rw"])?);
     }
     // What lies deeper comes later, whatever the order in which it was asked for.
     let mut wanted: Vec<&Mount> = options.mounts.iter().collect();
