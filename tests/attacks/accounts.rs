@@ -201,7 +201,8 @@ fn groups_are_complete() {
             let kernel = output.out.split("Groups:\t").nth(1).unwrap();
             let mut listed: Vec<&str> = kernel.split_whitespace().collect();
             let mut wanted: Vec<&str> = groups.split(' ').collect();
-            (listed.sort_unstable(), wanted.sort_unstable());
+            listed.sort_unstable();
+            wanted.sort_unstable();
             assert_eq!(listed, wanted, "{user}: the kernel's own list");
         }
     }

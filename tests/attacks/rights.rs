@@ -192,7 +192,7 @@ fn labels_and_annotations_are_data() {
     );
     let plain = arena.run(&line, &Options { hostname: Some("same".into()), ..Options::default() }).unwrap();
     let pairs: Vec<(String, String)> =
-        names.iter().flat_map(|name| values.map(|value| (format!("{name}"), value.to_string()))).collect();
+        names.iter().flat_map(|name| values.map(|value| (name.to_string(), value.to_string()))).collect();
     for value in 0..values.len() {
         let some: Vec<_> = pairs.iter().skip(value).step_by(values.len()).cloned().collect();
         let label = Setting::Label(some.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect());
