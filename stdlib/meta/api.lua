@@ -631,7 +631,7 @@ container = {}
 ---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
 ---@param cmd? command The command.
 ---@param opts? container.run.options
----@return Result # How it ended; `detached` is true when the keys for that were typed.
+---@return Result # How it ended; with code 0 when it was left running by the detach keys.
 function container.run(image, cmd, opts) end
 
 ---@class container.create.options
