@@ -24,8 +24,46 @@ use moonshell::engine::container::record::Record;
 use moonshell::engine::container::start::Attachment;
 use moonshell::engine::image::Policy;
 
-/// What may differ: the beginning of a line, and why. A line is `SUBJECT: ...`; see [`PROGRAM`] and [`mount`].
-const DIFFERENCES: [(&str, &str); 0] = [];
+/// What of a mount does not count.
+enum Leave {
+    /// All of it.
+    Out,
+    /// Its options: type and what of it is mounted are compared.
+    Options,
+    /// One option.
+    Word(&'static str),
+}
+
+/// Mounts that may differ, and why; a name with `/` at its end stands for all below.
+const MOUNTS: [(&str, Leave, &str); 14] = [
+    ("/", Leave::Word("nodev"), "the engine lets no device node on it be opened; crun mounts it anew without the word"),
+    (
+        "/dev",
+        Leave::Word("nodev"),
+        "the engine binds devices, so that nodes on it need not work; crun makes nodes there",
+    ),
+    ("/dev/full", Leave::Out, BOUND),
+    ("/dev/null", Leave::Out, BOUND),
+    ("/dev/random", Leave::Out, BOUND),
+    ("/dev/tty", Leave::Out, BOUND),
+    ("/dev/urandom", Leave::Out, BOUND),
+    ("/dev/zero", Leave::Out, BOUND),
+    ("/proc/", Leave::Options, MASKED),
+    ("/sys/firmware", Leave::Options, MASKED),
+    ("/sys/kernel/debug", Leave::Options, MASKED),
+    ("/sys/devices/virtual/powercap", Leave::Options, MASKED),
+    ("/sys/fs/cgroup", Leave::Options, "with cgroup v1 a tmpfs of either runtime's own, read-only under the engine"),
+    (
+        "/sys/fs/cgroup/",
+        Leave::Out,
+        "crun shows all of v1's hierarchies, the engine those with a cgroup of the container",
+    ),
+];
+const BOUND: &str = "the host's node under the engine, a node of its own under crun; `node:` compares them";
+const MASKED: &str = "crun gives what covers it no nosuid, nodev and noexec, and /dev/null read-only";
+
+/// Other lines that may differ, and why.
+const LINES: [(&str, &str); 1] = [("dev: core", "a link to /proc/kcore, which the specification does not ask for")];
 
 /// Prints what it sees, each line under a subject.
 const PROGRAM: &str = r#"
@@ -46,12 +84,16 @@ for place in memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu
     memory.max pids.max cpu.max; do
     test -e /sys/fs/cgroup/$place && echo "$place $(cat /sys/fs/cgroup/$place)"
 done | say cgroup
-for place in / /etc /mem /data /data/below /data/flat /dev /dev/shm /proc/sys/kernel /sys; do
+for place in / /etc /mem /data /data/below /flat /flat/below /wide /wide/below /programs /own /dev /dev/shm /proc/sys/kernel /sys; do
     test -d $place && { (: > $place/probe) 2>/dev/null && rm $place/probe && echo "$place yes" || echo "$place no"; }
 done | say writable
 for place in /proc/kcore /proc/keys /proc/timer_list; do echo "$place $(busybox head -c 1 $place 2>&1 | busybox wc -c)"; done | say masked
 ls /sys/firmware 2>&1 | busybox wc -l | say masked
-(unshare -U true; mount -t tmpfs x /tmp; mknod /tmp/disk b 7 0; hostname other; busybox chown 1:1 /tmp/x) 2>&1 | say denied
+{ mount -t tmpfs x /tmp; hostname other; busybox unshare -U true; busybox chroot /tmp true; } 2>&1 | say denied
+mknod /tmp/disk b 7 0 2>/dev/null && cat /tmp/disk >/dev/null 2>&1 && echo disk | say allowed
+rm -f /tmp/disk 2>/dev/null
+touch /tmp/file 2>/dev/null && busybox chown 1:1 /tmp/file 2>&1 | say chown
+rm -f /tmp/file 2>/dev/null
 true
 "#;
 
@@ -121,7 +163,7 @@ impl Stand {
         self.host.engine.container_remove(&record.id, true, true).unwrap();
         assert!(ours.len() > 60 && ours.iter().any(|line| line.starts_with("mount: /proc ")), "{what}: {ours:?}");
         let only = |who: &str, ours: &Seen, theirs: &Seen| -> Vec<String> {
-            let allowed = |line: &str| DIFFERENCES.iter().any(|(start, _)| line.starts_with(start));
+            let allowed = |line: &str| LINES.iter().any(|(other, _)| line == *other);
             ours.difference(theirs).filter(|line| !allowed(line)).map(|line| format!("{what}: {who}: {line}")).collect()
         };
         [only("engine", &ours, &theirs), only("crun", &theirs, &ours)].concat()
@@ -146,17 +188,28 @@ fn seen(text: &str) -> Seen {
             _ => drop(list.insert(line.to_string())),
         }
     }
-    list.extend(places.into_iter().map(|(place, looks)| format!("mount: {place} {looks}")));
+    list.extend(places.into_iter().filter_map(|(place, looks)| looks.map(|looks| format!("mount: {place} {looks}"))));
     list
 }
 
-/// Place and looks of a line of `/proc/PID/mountinfo`: type, what of it is mounted, options, propagation.
-fn mount(line: &str) -> (String, String) {
+/// Place and looks of a line of `/proc/PID/mountinfo`: type, what of it is mounted, options, propagation; no looks when
+/// they do not count.
+fn mount(line: &str) -> (String, Option<String>) {
     let (own, of_system) = line.split_once(" - ").unwrap();
     let (own, of_system): (Vec<&str>, Vec<&str>) = (own.split(' ').collect(), of_system.split(' ').collect());
     let tied = own[6..].iter().map(|word| word.split(':').next().unwrap()).collect::<Vec<_>>().join("+");
-    let (root, place, options) = (own[3], own[4], own[5]);
-    let looks = format!("{} {root} {options} [{tied}] {}", of_system[0], of_system.get(2).unwrap_or(&""));
+    let (root, place, kind) = (own[3], own[4], of_system[0]);
+    let covers = |name: &str| place == name || name.len() > 1 && name.ends_with('/') && place.starts_with(name);
+    let rule = MOUNTS.iter().find(|(name, ..)| covers(name)).map(|(_, leave, _)| leave);
+    let options: Vec<&str> =
+        own[5].split(',').filter(|word| !matches!(rule, Some(Leave::Word(other)) if other == word)).collect();
+    // The layers are whoever mounts them, not in the contract.
+    let of_system = if kind == "overlay" { "" } else { of_system[2] };
+    let looks = match rule {
+        Some(Leave::Out) => None,
+        Some(Leave::Options) => Some(format!("{kind} {root}")),
+        _ => Some(format!("{kind} {root} {} [{tied}] {of_system}", options.join(","))),
+    };
     (place.to_string(), looks)
 }
 
@@ -173,6 +226,7 @@ impl Folders {
     fn new() -> Folders {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("data/below")).unwrap();
+        fs::write(dir.path().join("file"), "text").unwrap();
         let below = dir.path().join("data/below");
         assert!(Process::new("mount").args(["-t", "tmpfs", "below"]).arg(below).status().unwrap().success());
         Folders(dir)
@@ -201,7 +255,7 @@ fn cases(folders: &Folders) -> Vec<(&'static str, Options)> {
         cpu_shares: Some(512),
         ..Limits::default()
     };
-    let ulimits = ["nofile=100:200", "core=0", "nproc=unlimited"].map(|text| Ulimit::parse(text).unwrap());
+    let ulimits = ["nofile=100:200", "core=0", "nproc=500"].map(|text| Ulimit::parse(text).unwrap());
     let env = vec![("A".into(), Some("1 2".into())), ("EMPTY".into(), Some(String::new())), ("HOSTNAME".into(), None)];
     vec![
         ("default", Options::default()),
@@ -234,6 +288,7 @@ fn cases(folders: &Folders) -> Vec<(&'static str, Options)> {
                     folders.bind("/data:ro"),
                     folders.bind("/flat:ro,bind"),
                     folders.bind("/wide"),
+                    Mount::parse(&format!("{}:/file:ro", folders.0.path().join("file").display())).unwrap(),
                     Mount::tmpfs("/mem:size=1m,mode=700").unwrap(),
                     Mount::tmpfs("/programs:exec,ro").unwrap(),
                     Mount::anonymous("/own").unwrap(),
@@ -260,7 +315,6 @@ fn cases(folders: &Folders) -> Vec<(&'static str, Options)> {
 fn a_bundle_is_the_same_under_another_runtime() {
     let Some(stand) = Stand::new() else { return };
     let folders = Folders::new();
-    let all: Vec<String> =
-        cases(&folders).iter().flat_map(|(what, options)| stand.compare(what, options)).collect();
+    let all: Vec<String> = cases(&folders).iter().flat_map(|(what, options)| stand.compare(what, options)).collect();
     assert!(all.is_empty(), "{}", all.join("\n"));
 }
