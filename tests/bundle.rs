@@ -149,7 +149,7 @@ impl Stand {
             .args(["-m", "sh", "-c", script, "sh", &options])
             .args([&rootfs.mount_point, &self.host.dir.path().join("crun"), &folder])
             .arg(format!("bundle-{}", &record.id[..12]))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .output()
             .unwrap();
         assert!(output.status.success(), "crun: {}", String::from_utf8_lossy(&output.stderr));
