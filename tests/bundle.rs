@@ -149,6 +149,7 @@ impl Stand {
             .args(["-m", "sh", "-c", script, "sh", &options])
             .args([&rootfs.mount_point, &self.host.dir.path().join("crun"), &folder])
             .arg(format!("bundle-{}", &record.id[..12]))
+            // Not the host's /dev/null: crun gives what it has as input to the container's user.
             .stdin(Stdio::piped())
             .output()
             .unwrap();
