@@ -90,20 +90,22 @@ impl Engine {
     /// The container and the right to start it; none when it runs already.
     pub(super) fn take_for_start(&self, name: &str) -> Result<(Record, Option<Claim>)> {
         let record = self.container(name)?;
-        match self.claim(&record.id)? {
-            Claimed::Served(client, _turn) => {
+        let claim = match self.claim(&record.id)? {
+            Claimed::Mine(claim) => claim,
+            Claimed::Served(client, turn) => {
                 client.order(&Order::Await, &[])?;
-                // One that has ended meanwhile was started, too.
-                client.answer(self.cancel(), &|message| self.warn_once(message))?;
-                Ok((record, None))
+                match self.hear(&client)? {
+                    // Its monitor was in its last steps, or was killed.
+                    Answer::Gone => self.claim_after(&record.id, turn)?,
+                    // One that has ended meanwhile was started, too.
+                    _ => return Ok((record, None)),
+                }
             }
-            Claimed::Mine(claim) => {
-                // What a killed monitor left goes before anything new comes.
-                self.settle_held(&record.id)?;
-                // It may have been removed or renamed while we waited.
-                Ok((self.container(&record.id)?, Some(claim)))
-            }
-        }
+        };
+        // What a killed monitor left goes before anything new comes.
+        self.settle_held(&record.id)?;
+        // It may have been removed or renamed while we waited.
+        Ok((self.container(&record.id)?, Some(claim)))
     }
 
     /// A connection to the monitor; `None` when there is none.
@@ -146,10 +148,15 @@ impl Engine {
         Ok(true)
     }
 
+    /// The next answer of a monitor.
+    fn hear(&self, client: &Client) -> Result<Answer> {
+        client.answer(self.cancel(), &|message| self.warn_once(message))
+    }
+
     /// Waits until a monitor says that its container ended, or is gone.
     fn await_end(&self, record: &Record, client: &Client) -> Result<Option<Ending>> {
         loop {
-            match client.answer(self.cancel(), &|message| self.warn_once(message))? {
+            match self.hear(client)? {
                 Answer::Ended(ending) => return Ok(Some(ending)),
                 Answer::Gone => {
                     self.bury(&record.id)?;
@@ -237,8 +244,10 @@ impl Engine {
                     return Err(self.cannot_remove(&record)?);
                 }
                 client.order(&Order::Stop { signal: Some(libc::SIGKILL), timeout: Some(0) }, &[])?;
-                self.await_end(&record, &client)?;
+                // Not [`Engine::await_end`], which takes a turn of its own: ours is not over.
+                while !matches!(self.hear(&client)?, Answer::Ended(_) | Answer::Gone) {}
                 let claim = self.claim_after(&record.id, turn)?;
+                self.settle_claimed(&record.id, &claim)?;
                 // Its monitor has removed it already if it was one for that.
                 if self.container_find(&record.id)?.is_none() {
                     return Ok(());

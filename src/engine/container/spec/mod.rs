@@ -1,5 +1,5 @@
-//! From options and an image's configuration to an OCI runtime specification. Pure, but for the numbers of block
-//! devices with limits of their own, which are looked up: it changes nothing.
+//! From options and an image's configuration to an OCI runtime specification. It changes nothing, and looks up no more
+//! of the host than the numbers of block devices with limits of their own, and which mount sources are folders.
 //!
 //! Source: OCI runtime specification 1.2, config.md and config-linux.md; default mounts, masked and read-only paths
 //! as the field has settled them.

@@ -32,11 +32,11 @@ pub fn mounts(options: &Options, facts: &Facts) -> Result<Vec<SpecMount>> {
         list.push(file_system("cgroup", "/sys/fs/cgroup", &[&SAFE[..], &[sys_mode]].concat())?);
     }
     if options.init {
-        list.push(bind(facts.executable, Path::new(INIT_PATH), &["bind", "ro", "rprivate", "nosuid", "nodev"])?);
+        list.push(bind(facts.executable, Path::new(INIT_PATH), &["bind", "ro", "private", "nosuid", "nodev"])?);
     }
     let covered = |target: &str| options.mounts.iter().any(|mount| mount.target == Path::new(target));
     for (target, source) in facts.files.iter().filter(|(target, _)| !covered(target)) {
-        list.push(bind(source, Path::new(target), &["bind", "rprivate", "nosuid", "nodev", "rw"])?);
+        list.push(bind(source, Path::new(target), &["bind", "private", "nosuid", "nodev", "rw"])?);
     }
     // What lies deeper comes later, whatever the order in which it was asked for.
     let mut wanted: Vec<&Mount> = options.mounts.iter().collect();
@@ -48,14 +48,18 @@ pub fn mounts(options: &Options, facts: &Facts) -> Result<Vec<SpecMount>> {
 }
 
 fn one(mount: &Mount, facts: &Facts) -> Result<SpecMount> {
+    // Below a file there are no mounts, and for one crun (1.8) takes no word that is about those.
+    let flat = mount.flat || matches!(&mount.source, Source::Host(source) if !source.is_dir());
     // Read-only with all mounts below, which `ro` alone would leave as they are.
-    let mode = match (mount.read_only, mount.flat || mount.source == Source::Memory) {
+    let mode = match (mount.read_only, flat || mount.source == Source::Memory) {
         (true, true) => "ro",
         (true, false) => "rro",
         (false, _) => "rw",
     };
-    let kind = if mount.flat { "bind" } else { "rbind" };
+    let kind = if flat { "bind" } else { "rbind" };
     let propagation = mount.propagation.as_deref().unwrap_or("rprivate");
+    // One mount alone has nothing below it, and to crun any word about what is below makes a bind recursive.
+    let propagation = if flat { propagation.strip_prefix('r').unwrap_or(propagation) } else { propagation };
     match &mount.source {
         Source::Host(source) => bind(source, &mount.target, &[kind, propagation, "nosuid", "nodev", mode]),
         Source::Anonymous => {
@@ -66,7 +70,9 @@ fn one(mount: &Mount, facts: &Facts) -> Result<SpecMount> {
         Source::Memory => {
             let more: Vec<&str> = mount.options.iter().map(String::as_str).collect();
             let target = mount.target.to_string_lossy();
-            file_system("tmpfs", &target, &[&SAFE[..], &["mode=1777", mode], &more].concat())
+            // A word that the caller takes back does not appear at all: not every runtime lets the later one win.
+            let safe: Vec<&str> = SAFE.into_iter().filter(|word| !more.contains(&&word[2..])).collect();
+            file_system("tmpfs", &target, &[&safe[..], &["mode=1777", mode], &more].concat())
         }
     }
 }
