@@ -1,10 +1,11 @@
 //! Names of containers: what they may be, how one is made up, and the files that reserve them.
 //!
-//! `ROOT/names/NAME` holds the id of the container that has the name. The file is made with O_EXCL, so a name belongs
-//! to one container, and before the container appears under its id; a name whose container never appeared is free.
+//! `ROOT/names/NAME` is a symbolic link whose text is the id of the container that has the name: made in one step that
+//! fails where there is one, it belongs to one container, and is never half written. It is made before the container
+//! appears under its id; a name whose container never appeared is free.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use super::super::cancel::Cancel;
@@ -145,11 +146,8 @@ pub fn reserve(store: &Store, wanted: Option<&str>, id: &str, cancel: &Cancel) -
 fn take(store: &Store, name: &str, id: &str, cancel: &Cancel) -> Result<Option<String>> {
     let path = path(store, name);
     loop {
-        match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut file) => {
-                file.write_all(id.as_bytes()).os(|| format!("write {}", path.display()))?;
-                return Ok(None);
-            }
+        match std::os::unix::fs::symlink(id, &path) {
+            Ok(()) => return Ok(None),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e).os(|| format!("create {}", path.display())),
         }
@@ -176,8 +174,10 @@ fn is_used(store: &Store, id: &str) -> bool {
 /// `os`.
 pub fn owner(store: &Store, name: &str) -> Result<Option<String>> {
     let path = path(store, name);
-    match fs::read_to_string(&path) {
-        Ok(id) => Ok(Some(id.trim().to_string())),
+    match fs::read_link(&path) {
+        Ok(id) => Ok(Some(id.to_string_lossy().into_owned())),
+        // Not a link, so none of ours: nobody's.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(Some(String::new())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).os(|| format!("read {}", path.display())),
     }
@@ -244,7 +244,7 @@ mod tests {
         let error = reserve(&store, Some("web"), "bb22", &cancel).unwrap_err();
         assert_eq!(error.message(), "the name 'web' is taken by container aa11");
         // Its container never appeared: the name is free.
-        fs::write(store.join("names/ghost"), "cc33").unwrap();
+        std::os::unix::fs::symlink("cc33", store.join("names/ghost")).unwrap();
         assert_eq!(reserve(&store, Some("ghost"), "bb22", &cancel).unwrap(), "ghost");
         release(&store, "web", "bb22").unwrap();
         assert!(owner(&store, "web").unwrap().is_some());

@@ -18,7 +18,7 @@ local function refused(kind, opts, cmd)
   return e
 end
 refused("not_found", { user = "eve" })
-refused("not_found", { user = "ann:nogroup" })
+refused("not_found", { user = "ann:nosuchgroup" })
 check.has(refused("not_found", { workdir = "/no/such" }).message, "/no/such")
 check.has(refused("invalid_argument", { workdir = "/etc/passwd" }).message, "/etc/passwd")
 -- Statuses.
