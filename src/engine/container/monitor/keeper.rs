@@ -80,6 +80,8 @@ pub struct Keeper {
     pub(super) run: Option<Run>,
     pub(super) restart_at: Option<Instant>,
     pub(super) backoff: Backoff,
+    // Why the program did not start.
+    pub(super) failed: Option<Failure>,
     // Whether there are descriptors for more clients.
     pub(super) accepts: bool,
 }
@@ -144,6 +146,7 @@ impl Keeper {
             run: None,
             restart_at: None,
             backoff: Backoff::default(),
+            failed: None,
             accepts: true,
             root,
             folder,
@@ -344,12 +347,15 @@ impl Keeper {
         }
         // The lock is free before anybody hears of the end: whoever does may start it again at once.
         drop(self.lock.take());
-        let report = match (&removed, ending) {
-            (Err(error), _) => Report::Failed(Failure::from(error)),
-            (Ok(()), Some(ending)) => {
+        let report = match (self.failed.take(), &removed, ending) {
+            (Some(failure), ..) => Report::Failed(failure),
+            (None, Err(error), _) => Report::Failed(Failure::from(error)),
+            (None, Ok(()), Some(ending)) => {
                 Report::Exited { code: ending.code, signal: ending.signal, oom: self.state.oom_killed }
             }
-            (Ok(()), None) => Report::Exited { code: self.state.exit_code, signal: self.state.signal, oom: false },
+            (None, Ok(()), None) => {
+                Report::Exited { code: self.state.exit_code, signal: self.state.signal, oom: false }
+            }
         };
         self.clients.ended(&report);
         Ok(())

@@ -220,7 +220,8 @@ impl Keeper {
             (if self.state.started.is_some() { Status::Exited } else { Status::Created }, 0);
         self.state.exit_code = error.exit().map_or(128, |exit| exit.code);
         self.state.error = Some(error.message().to_string());
-        self.clients.started(&Report::Failed(failure.clone()));
+        // Whoever waits for the start hears of it when nothing of it is left.
+        self.failed = Some(failure.clone());
     }
 
     /// Prepares the next run, if there is to be one.
