@@ -314,8 +314,13 @@ impl Engine {
         record.options.limits = limits;
         let folder = record::folder(self.store().root(), &record.id);
         let mut spec = super::monitor::read_spec(&folder)?;
-        if let Some(cgroup) = Cgroup::open(&format!("/moonshell/{}", record.id))? {
-            cgroup.apply(&spec::limits(&update.limits)?)?;
+        // The control group of one that is being born or is in its last steps is not whole.
+        if self.is_here(&record)?
+            && let Some(cgroup) = Cgroup::open(&format!("/moonshell/{}", record.id))?
+            && let Err(error) = cgroup.apply(&spec::limits(&update.limits)?)
+            && self.is_here(&record)?
+        {
+            return Err(error);
         }
         if let Some(linux) = spec.linux_mut() {
             let devices = linux.resources().as_ref().and_then(|resources| resources.devices().clone());
@@ -328,6 +333,18 @@ impl Engine {
         self.reload(&record)?;
         self.event("update", &record, &[]);
         Ok(())
+    }
+
+    /// Whether a container has a monitor that goes on; waits for the end of a birth.
+    fn is_here(&self, record: &Record) -> Result<bool> {
+        let Some(client) = self.connect(record)? else { return Ok(false) };
+        client.order(&Order::Await, &[])?;
+        match self.hear(&client) {
+            Ok(Answer::Done | Answer::Started(_)) => Ok(true),
+            Err(error) if error.kind() == Kind::Interrupted => Err(error),
+            // It did not start, or has ended.
+            Ok(Answer::Ended(_) | Answer::Gone) | Err(_) => Ok(false),
+        }
     }
 
     /// Has a monitor read the container's record anew.
