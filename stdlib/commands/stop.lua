@@ -6,17 +6,7 @@ local containers = command.use "containers"
 return {
   summary = "Stop running containers",
   words = containers.many,
-  flags = {
-    { long = "signal", short = "s", value = "SIGNAL", type = "name", help = "Signal to send" },
-    {
-      long = "time",
-      short = "t",
-      value = "SECONDS",
-      type = "integer",
-      aliases = { "timeout" },
-      help = "How long to wait before killing; -1 for ever",
-    },
-  },
+  flags = containers.stopping,
   run = function(args, flags)
     return containers.all(args.container, function(c)
       c:stop { timeout = flags.time, signal = flags.signal }

@@ -178,4 +178,17 @@ function containers.row(c, no_trunc, sized)
   return { object = c, fields = fields }
 end
 
+--- The flags of commands that stop containers.
+containers.stopping = {
+  { long = "signal", short = "s", value = "SIGNAL", type = "name", help = "Signal to send" },
+  {
+    long = "time",
+    short = "t",
+    value = "SECONDS",
+    type = "integer",
+    aliases = { "timeout" },
+    help = "How long to wait before killing; -1 for ever",
+  },
+}
+
 return containers

@@ -21,9 +21,10 @@ use crate::engine::Engine;
 use crate::engine::container::create::Target;
 use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
-use crate::engine::container::options::Command;
+use crate::engine::container::options::{Command, Options};
+use crate::engine::container::record::Record;
 use crate::engine::error::{Error, OsContext, Result};
-use crate::engine::image::Image;
+use crate::engine::image::{Image, Policy};
 use crate::progress;
 pub use class::{Handle, class};
 pub use events::class as events_class;
@@ -158,26 +159,25 @@ fn run(call: &Call) -> Result<Outcome> {
     )
 }
 
+/// What makes a container that is not in the foreground.
+type Maker = fn(&Engine, &Target, Option<&Command>, &Options, Policy) -> Result<Record>;
+
 fn create(call: &Call) -> Result<Outcome> {
-    let (target, command) = target(call)?;
-    let opts = call.options();
-    let mut options = options::read(&opts)?;
-    options.auto_remove = opts.boolean("rm").unwrap_or(false);
-    let pull = policy(&opts, "pull")?;
-    call.work(
-        move |at| at.engine()?.container_create(&target, command.as_ref(), &options, pull),
-        |lua, record| object(lua, Handle::new(record)),
-    )
+    make(call, Engine::container_create)
 }
 
 fn start(call: &Call) -> Result<Outcome> {
+    make(call, Engine::container_start_new)
+}
+
+fn make(call: &Call, maker: Maker) -> Result<Outcome> {
     let (target, command) = target(call)?;
     let opts = call.options();
     let mut options = options::read(&opts)?;
     options.auto_remove = opts.boolean("rm").unwrap_or(false);
     let pull = policy(&opts, "pull")?;
     call.work(
-        move |at| at.engine()?.container_start_new(&target, command.as_ref(), &options, pull),
+        move |at| maker(&at.engine()?, &target, command.as_ref(), &options, pull),
         |lua, record| object(lua, Handle::new(record)),
     )
 }
