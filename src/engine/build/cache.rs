@@ -13,6 +13,7 @@ use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::layer::LayerMeta;
 use super::super::progress::Task;
 use super::super::store::{Store, Workspace, random_id};
+use super::parts::{Part, parts_of_json};
 use super::{State, key_of};
 
 /// How a step is shown and kept, whatever it does.
@@ -26,29 +27,47 @@ pub struct Manner {
     pub no_cache: bool,
 }
 
+/// Makes the description of what a step reads: only asked for when the step is taken.
+type Describe<'a> = Box<dyn Fn() -> Vec<Part> + 'a>;
+
 /// A step about to be taken.
 pub(super) struct Operation<'a> {
     /// Its kind, as the key has it: `run`, `copy`.
     pub kind: &'static str,
-    /// What it reads besides its parent, as JSON: the rest of the key.
-    pub inputs: Vec<u8>,
+    /// The digest of what it reads besides its parent: the rest of the key.
+    pub inputs: Digest,
     /// What it is, in a line, in a Dockerfile's words.
     pub step: String,
     /// What the history says of it.
     pub history: String,
     /// How it is shown and kept.
     pub manner: &'a Manner,
+    /// What it reads besides its parent, part by part, for people who ask why it ran.
+    pub describe: Describe<'a>,
 }
 
 impl<'a> Operation<'a> {
-    /// An operation whose history says what the step is.
+    /// An operation of inputs that are few: they describe themselves. Its history says what the step is.
     ///
     /// # Errors
     /// `internal` when the inputs cannot be written as JSON.
     pub fn new(kind: &'static str, inputs: &impl Serialize, step: String, manner: &'a Manner) -> Result<Operation<'a>> {
         let inputs =
             serde_json::to_vec(inputs).map_err(|e| Error::new(Kind::Internal, format!("key of a build step: {e}")))?;
-        Ok(Operation { kind, inputs, history: step.clone(), step, manner })
+        let digest = Digest::of(&inputs);
+        Ok(Operation::of_digest(kind, digest, step, manner, move || parts_of_json(&inputs)))
+    }
+
+    /// An operation of inputs that are many, and known by a digest of them all; `describe` makes their list when the
+    /// step is taken. Its history says what the step is.
+    pub fn of_digest(
+        kind: &'static str,
+        inputs: Digest,
+        step: String,
+        manner: &'a Manner,
+        describe: impl Fn() -> Vec<Part> + 'a,
+    ) -> Operation<'a> {
+        Operation { kind, inputs, history: step.clone(), step, manner, describe: Box::new(describe) }
     }
 }
 
@@ -130,7 +149,7 @@ impl State {
 
     /// The key of the state that an operation leads to.
     pub(super) fn key_after(&self, operation: &Operation<'_>) -> Digest {
-        key_of(&[&self.0.key.to_string(), operation.kind, &Digest::of(&operation.inputs).to_string()])
+        key_of(&[&self.0.key.to_string(), operation.kind, &operation.inputs.to_string()])
     }
 }
 

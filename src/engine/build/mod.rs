@@ -14,6 +14,7 @@ pub(super) mod commit;
 mod copy;
 mod files;
 mod host;
+mod parts;
 mod run;
 pub mod settings;
 mod tree;
