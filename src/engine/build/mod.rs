@@ -11,12 +11,22 @@
 
 pub(super) mod cache;
 pub(super) mod commit;
+mod context;
 mod copy;
+mod expand;
 mod files;
+mod globs;
 mod host;
+mod ignore;
+mod listing;
+mod mode;
+mod reading;
 mod run;
 pub mod settings;
+mod source;
+mod stat_cache;
 mod tree;
+mod unpack;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,8 +40,10 @@ use super::store::Workspace;
 
 pub use cache::Manner;
 pub use commit::CommitOptions;
+pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
+pub use mode::ModeChange;
 pub use run::StepOptions;
 
 use cache::{Done, Operation};
