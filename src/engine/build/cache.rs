@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,19 @@ impl State {
         operation: Operation<'_>,
         make: impl FnOnce(&Task) -> Result<Option<Workspace>>,
     ) -> Result<State> {
+        if self.is_held() {
+            // It is nobody's but the caller's, and so is what follows from it.
+            let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
+            let task = Task::start(engine.progress(), "step", label, None);
+            let _in_use = engine.store().shared(engine.cancel())?;
+            let made = make(&task)?;
+            task.end("done");
+            let layer = match made {
+                Some(layer) => layer,
+                None => return Ok(self.clone()),
+            };
+            return self.holding(Arc::new(layer), operation.step);
+        }
         let key = self.key_after(&operation);
         let done = self.cached(engine, &key, &operation, false, |task| Ok((make(task)?, None)))?;
         Ok(self.after(key, Some(done), operation))
@@ -123,7 +137,9 @@ impl State {
             None => None,
         };
         let record = StepRecord { layer, created: now(engine), step: operation.step.clone() };
-        write_record(store, key, &record, output.as_deref())?;
+        if !self.is_held() {
+            write_record(store, key, &record, output.as_deref())?;
+        }
         task.end("done");
         Ok(Done { record, output, cached: false })
     }
