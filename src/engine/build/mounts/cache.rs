@@ -11,7 +11,6 @@
 //! always the folder itself; what is mounted of it is found inside by the kernel.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use super::super::super::container::data::copy_folder;
 use super::super::super::digest::Digest;
 use super::super::super::error::{Error, OsContext, Result};
 use super::super::super::rootfs::view::View;
-use super::super::super::store::{Hold, Store};
+use super::super::super::store::Hold;
 use super::{Files, Owned, Sharing};
 
 /// So many steps at most have a folder each of one private cache.
@@ -32,6 +31,13 @@ pub struct Cache {
     pub lock: File,
     /// The folder.
     pub path: PathBuf,
+}
+
+impl Cache {
+    /// Nobody has taken the folder away while this one waited for its lock.
+    fn is_whole(&self, engine: &Engine, lock: &Path) -> Result<bool> {
+        Ok(engine.store().is_at(&self.lock, lock)? && self.path.exists())
+    }
 }
 
 /// What is wanted of a cache.
@@ -62,25 +68,22 @@ impl Wanted<'_> {
         if self.sharing != Sharing::Private {
             let late = || engine.warn(format!("waiting for cache '{}', which another step uses", self.id));
             let hold = if self.sharing == Sharing::Shared { Hold::Shared } else { Hold::Alone };
-            return loop {
-                if let Some(cache) = self.slot(engine, &name, |store, file, made| {
-                    let hold = if made { hold } else { Hold::Alone };
-                    store.hold(file, hold, engine.cancel(), &late).map(|()| true)
-                })? {
-                    break Ok(cache);
+            loop {
+                let (cache, lock) = self.open(engine, &name)?;
+                engine.store().hold(&cache.lock, hold, engine.cancel(), &late)?;
+                if cache.is_whole(engine, &lock)? {
+                    return Ok(cache);
                 }
-            };
+            }
         }
         for number in 0..MOST {
             let name = if number == 0 { name.clone() } else { format!("{name}.{number}") };
-            let mut busy = false;
-            while !busy {
-                let cache = self.slot(engine, &name, |store, file, _| {
-                    let taken = store.try_hold(file)?;
-                    busy = !taken;
-                    Ok(taken)
-                })?;
-                if let Some(cache) = cache {
+            loop {
+                let (cache, lock) = self.open(engine, &name)?;
+                if !engine.store().try_hold(&cache.lock)? {
+                    break;
+                }
+                if cache.is_whole(engine, &lock)? {
                     return Ok(cache);
                 }
             }
@@ -88,38 +91,22 @@ impl Wanted<'_> {
         Err(Error::invalid(format!("cache '{}' is used by {MOST} steps", self.id)))
     }
 
-    /// Takes one folder with `take`, which says whether it did; none when it did not, or another try is needed.
-    fn slot(
-        &self,
-        engine: &Engine,
-        name: &str,
-        take: impl FnOnce(&Store, &File, bool) -> Result<bool>,
-    ) -> Result<Option<Cache>> {
+    /// Opens the lock of one folder, which is made where it is missing.
+    fn open(&self, engine: &Engine, name: &str) -> Result<(Cache, PathBuf)> {
         let dir = engine.store().join("cache/mounts").join(name);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).os(|| format!("create {}", dir.display()))?;
         let (lock, path) = (dir.join("lock"), dir.join("fs"));
-        let file = match fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock) {
-            // Somebody has taken the folder away meanwhile.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.os(|| format!("open {}", lock.display()))?,
-        };
-        let made = path.exists();
-        if !take(engine.store(), &file, made)? || !engine.store().is_at(&file, &lock)? {
-            return Ok(None);
+        if !path.exists() {
+            let _mine = engine.store().lock_object(&format!("cache-{name}"), engine.cancel())?;
+            if !path.exists() {
+                self.make(engine, &dir, &path)?;
+            }
         }
-        if path.exists() {
-            // One that was made while this one waited to make it is held alone: the next try holds it as asked.
-            return Ok((made || self.sharing != Sharing::Shared).then_some(Cache { lock: file, path }));
-        }
-        if made {
-            return Ok(None);
-        }
-        self.make(engine, &dir, &path)?;
-        Ok((self.sharing != Sharing::Shared).then_some(Cache { lock: file, path }))
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        Ok((Cache { lock: file.os(|| format!("open {}", lock.display()))?, path }, lock))
     }
 
-    /// Makes the folder while its lock is held alone.
     fn make(&self, engine: &Engine, dir: &Path, path: &Path) -> Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).os(|| format!("create {}", dir.display()))?;
         let area = engine.store().workspace()?;
         let fresh = area.join("fs");
         let what = || format!("make cache '{}'", self.id.escape_debug());

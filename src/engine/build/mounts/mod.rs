@@ -191,6 +191,9 @@ pub(super) fn look<'a>(engine: &Engine, state: &State, options: &'a StepOptions)
             (None, _) => return Err(Error::invalid("a mount needs a target")),
         };
         let target = target.map(|target| place(&current, &target)).transpose()?;
+        if target.is_some() && list.iter().any(|other: &Seen<'_>| other.target == target) {
+            return Err(Error::invalid(format!("two mounts for '{}'", target.unwrap_or_default().display())));
+        }
         let files = match &mount.kind {
             Kind::Bind { from, source, .. } => Some(find(engine, from, source, true)?),
             Kind::Cache { from: Some(from), source, .. } => {

@@ -35,7 +35,7 @@ check.same({ e.exit_code, json.encode { e.message, e.stderr, e.causes }:find(val
 -- Nothing that is kept has it: the whole state folder, with a commit, a save and a failed state.
 local t = run("cat /run/secrets/token > /dev/null; echo done > /done", { type = "secret", id = "token" })
 t:commit "secret:1"
-image.get("secret:1"):save(dir.path .. "/image.tar")
+image.save(dir.path .. "/image.tar", "secret:1")
 local kept = select(2, pcall(s.run, s, "ls /run/secrets > /left; exit 1", { secrets = secrets, mounts = { { type = "secret", id = "word" } } })).state
 check.same({ kept:read "/left", kept:exists "/run/secrets/word" }, { "word\n", false })
 for _, place in ipairs { root, dir.path .. "/image.tar" } do
