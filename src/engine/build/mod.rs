@@ -20,6 +20,7 @@ mod host;
 mod ignore;
 mod listing;
 mod mode;
+pub mod mounts;
 mod parts;
 mod reading;
 pub(super) mod record;
@@ -40,7 +41,7 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
-use super::store::Workspace;
+use super::store::{Workspace, random_id};
 
 pub use cache::Manner;
 pub use commit::CommitOptions;
@@ -48,7 +49,7 @@ pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
 pub use mode::ModeChange;
-pub use run::StepOptions;
+pub use run::{StepFailure, StepOptions};
 pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
@@ -167,6 +168,14 @@ impl State {
     /// It stands on what a failed step had written: nothing of it is kept in the cache.
     fn is_held(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
+    }
+
+    /// The state with a layer that nobody keeps, under a key that nothing else has.
+    fn holding(&self, layer: Arc<Workspace>, words: String) -> Result<State> {
+        let key = key_of(&["held", &random_id()?]);
+        let layers = self.0.layers.iter().cloned().chain([StateLayer::Held(layer)]).collect();
+        let (parent, config) = (Some(self.clone()), self.0.config.clone());
+        Ok(State(Arc::new(Inner { key, parent, layers, config, step: Step::start(words) })))
     }
 
     /// The configuration so far.

@@ -42,6 +42,11 @@ impl Found {
         look_up(self, name)
     }
 
+    /// Of a folder, what each layer has of it, topmost first: an overlay of these shows the same.
+    pub fn parts(&self) -> &[PathBuf] {
+        &self.parts
+    }
+
     /// The names in a folder, sorted.
     ///
     /// # Errors
