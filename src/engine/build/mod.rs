@@ -6,6 +6,7 @@
 //! ```text
 //! ROOT/cache/steps/KEY       StepRecord: the layer a step made, when, and what it was
 //! ROOT/cache/steps/KEY.out   what a step printed, for steps asked for their output
+//! ROOT/cache/inputs/KEY      what a step had read, to say why the next one ran
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
@@ -13,8 +14,10 @@ pub(super) mod cache;
 pub(super) mod commit;
 mod copy;
 mod files;
+mod history;
 mod host;
 mod parts;
+mod prune;
 pub(super) mod record;
 mod remote;
 mod run;
@@ -36,6 +39,8 @@ pub use cache::Manner;
 pub use commit::CommitOptions;
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
+pub use history::{Difference, StateHistory, TreeStep};
+pub use prune::{CacheEntry, EntryKind, PruneOptions, Pruned};
 pub use run::StepOptions;
 pub use why::{Reason, Why};
 
