@@ -6,6 +6,7 @@
 //! ```text
 //! ROOT/cache/steps/KEY       StepRecord: the layer a step made, when, and what it was
 //! ROOT/cache/steps/KEY.out   what a step printed, for steps asked for their output
+//! ROOT/cache/inputs/KEY      what a step had read, to say why the next one ran
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
@@ -16,12 +17,14 @@ mod copy;
 mod expand;
 mod files;
 mod globs;
+mod history;
 mod host;
 mod ignore;
 mod listing;
 mod mode;
 pub mod mounts;
 mod parts;
+mod prune;
 mod reading;
 pub(super) mod record;
 mod remote;
@@ -48,7 +51,9 @@ pub use commit::CommitOptions;
 pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
+pub use history::{Difference, StateHistory, TreeStep};
 pub use mode::ModeChange;
+pub use prune::{CacheEntry, EntryKind, PruneOptions, Pruned};
 pub use run::{StepFailure, StepOptions};
 pub use why::{Reason, Why};
 
