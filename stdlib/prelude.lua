@@ -120,5 +120,6 @@ native.load("prelude/coroutine")(core)
 native.load("prelude/require")(core)
 core.parallel = native.load("prelude/parallel")(core)
 native.load("prelude/objects")(core)
+native.load("prelude/methods")(core)
 
 return core

@@ -86,8 +86,13 @@ impl Maker<'_> {
         let native = self.lua.create_function(move |lua, args: MultiValue| call(lua, &api, place, args))?;
         let (class, row) = self.api.row(place);
         let shim: mlua::Function = self.core.raw_get("shim")?;
-        let function: mlua::Function = shim.call((native, row.flushes))?;
-        self.names.raw_set(&function, args::function_name(class, row))?;
+        let mut function: mlua::Function = shim.call((native, row.flushes))?;
+        let name = args::function_name(class, row);
+        let wrappers: Table = self.core.raw_get("wrappers")?;
+        if let Some(wrap) = wrappers.raw_get::<Option<mlua::Function>>(name.as_str())? {
+            function = wrap.call(function)?;
+        }
+        self.names.raw_set(&function, name)?;
         Ok(function)
     }
 

@@ -157,7 +157,11 @@ impl State {
             return Err(Error::new(Kind::Exit, format!("command {ending}: {line}"))
                 .with_exit(ExitDetail { code: ending.code, stderr }));
         }
-        if output.is_some() { Ok((None, None)) } else { Ok((take_upper(engine.store(), &area)?, None)) }
+        if output.is_some() {
+            return Ok((None, None));
+        }
+        super::flatten::unmark(&area.join("upper"), &lowers)?;
+        Ok((take_upper(engine.store(), &area)?, None))
     }
 }
 
