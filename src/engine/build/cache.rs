@@ -104,8 +104,7 @@ impl State {
     ) -> Result<Done> {
         let store = engine.store();
         let use_cache = engine.config().use_cache && !operation.manner.no_cache && !self.is_held();
-        let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
-        let task = Task::start(engine.progress(), "step", label, None);
+        let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         if use_cache && let Some(done) = look_up(store, key, with_output)? {
             task.end("CACHED");
             return Ok(done);
@@ -117,7 +116,13 @@ impl State {
             return Ok(done);
         }
         let _in_use = store.shared(engine.cancel())?;
-        let (area, output) = make(&task)?;
+        let (area, output) = match make(&task) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                task.end("stopped");
+                return Err(error);
+            }
+            other => other?,
+        };
         let layer = match area {
             Some(area) => Some(keep_layer(store, area)?),
             None => None,

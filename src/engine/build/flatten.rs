@@ -219,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let all = stack(dir.path(), &[below, group].concat());
         let to = dir.path().join("flat");
-        let changed = flatten(&all[..below.len()], &all[below.len()..], &to, &Cancel::new()).unwrap();
+        let changed = flatten(&all[..below.len()], &all[below.len()..], &to, &Cancel::new().unwrap()).unwrap();
         let mut list = Vec::new();
         told(&to, "", &mut list);
         (changed, list.join(" "))
@@ -258,7 +258,7 @@ mod tests {
         let group = stack(dir.path(), &[&["a", "d/"], &["c"]]);
         fs::hard_link(group[0].join("a"), group[0].join("d/b")).unwrap();
         let to = dir.path().join("flat");
-        flatten(&[], &group, &to, &Cancel::new()).unwrap();
+        flatten(&[], &group, &to, &Cancel::new().unwrap()).unwrap();
         let inode = |name: &str| fs::metadata(to.join(name)).unwrap().ino();
         assert!(inode("a") == inode("d/b") && inode("a") != inode("c"));
     }

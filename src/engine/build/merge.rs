@@ -123,8 +123,7 @@ fn merged_history(other: &State, count: usize, manner: &Manner, words: &str) -> 
         .take(count)
         .map(|at| {
             let mut entry = if known { made[at].clone() } else { History::default() };
-            entry.created_by =
-                manner.history.clone().or(entry.created_by).or_else(|| Some(words.to_string()));
+            entry.created_by = manner.history.clone().or(entry.created_by).or_else(|| Some(words.to_string()));
             History { empty_layer: false, ..entry }
         })
         .collect()

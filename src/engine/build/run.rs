@@ -139,7 +139,7 @@ impl State {
         let base = Base { lowers: &lowers, config: &defaults };
         let command = Command::Argv(argv.to_vec());
         let ending = engine.run_in(&area, base, Some(&command), &all, &mut |stream, bytes| {
-            task.output(bytes);
+            task.output(stream, bytes);
             keep_tail(&mut tail, bytes);
             if let Some(output) = &mut output
                 && stream == super::super::container::streams::Stream::Out

@@ -106,7 +106,8 @@ pub fn time(text: &str) -> Result<String> {
     // The format has four digits for the year.
     let latest = std::time::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
     time.filter(|time| *time <= latest).map(|time| humantime::format_rfc3339(time).to_string()).ok_or_else(|| {
-        Error::invalid(format!("invalid time '{text}'")).with_hint("such as 2026-01-31T12:00:00Z, or seconds since 1970")
+        Error::invalid(format!("invalid time '{text}'"))
+            .with_hint("such as 2026-01-31T12:00:00Z, or seconds since 1970")
     })
 }
 
