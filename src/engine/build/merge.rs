@@ -1,6 +1,7 @@
 //! States made of states: several steps in one layer, and one state's files on top of another's.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::Engine;
 use super::super::error::{Error, Result};
@@ -9,8 +10,6 @@ use super::super::store::Workspace;
 use super::cache::{Manner, Operation};
 use super::flatten::flatten;
 use super::{Inner, State, StateLayer, Step};
-
-use std::sync::Arc;
 
 impl State {
     /// The state `end`, which was made from this one, with all layers between the two as one. The result is cached by
@@ -105,6 +104,7 @@ impl State {
     /// # Errors
     /// As [`State::flat`].
     pub(super) fn tree_of_all(&self, engine: &Engine) -> Result<Workspace> {
+        let _in_use = engine.store().shared(engine.cancel())?;
         if let Some(area) = self.flat(engine, 0)? {
             return Ok(area);
         }
