@@ -16,9 +16,13 @@ mod files;
 mod flatten;
 mod host;
 mod merge;
+mod parts;
+pub(super) mod record;
+mod remote;
 mod run;
 pub mod settings;
 mod tree;
+mod why;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +39,7 @@ pub use commit::{CommitOptions, Output, Squash, compression, time};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
 pub use run::StepOptions;
+pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
 
@@ -94,6 +99,8 @@ struct Base {
 pub struct Step {
     /// In a line, for people.
     pub words: String,
+    /// The key its record is under; `None` for what is not run.
+    pub key: Option<Digest>,
     /// The id of the layer it made.
     pub layer: Option<String>,
     /// When it ran, RFC 3339; `None` for what is not run.
@@ -104,7 +111,7 @@ pub struct Step {
 
 impl Step {
     fn start(words: String) -> Step {
-        Step { words, layer: None, created: None, cached: false }
+        Step { words, key: None, layer: None, created: None, cached: false }
     }
 }
 
@@ -211,6 +218,7 @@ impl State {
         let mut config = self.0.config.clone();
         let mut step = Step::start(operation.step);
         if let Some(done) = done {
+            step.key = Some(done.key);
             (step.layer, step.created, step.cached) = (done.record.layer, Some(done.record.created), done.cached);
         }
         if step.created > config.created {
