@@ -8,7 +8,7 @@ macro_rules! files {
 }
 
 /// Files of the prelude, and the built-in libraries, by name.
-const FILES: &[(&str, &str)] = files!("": "prelude" "prelude/coroutine" "prelude/gate" "prelude/objects" "prelude/parallel" "prelude/require"
+const FILES: &[(&str, &str)] = files!("": "prelude" "prelude/coroutine" "prelude/gate" "prelude/methods" "prelude/objects" "prelude/parallel" "prelude/require"
         "dockerfile/api" "dockerfile/expand" "dockerfile/failure" "dockerfile/glob" "dockerfile/heredoc" "dockerfile/instructions" "dockerfile/mounts"
         "dockerfile/parser" "dockerfile/reader" "dockerfile/words");
 

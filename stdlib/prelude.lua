@@ -121,5 +121,6 @@ native.load("prelude/require")(core)
 native.load("prelude/gate")(core)
 core.parallel = native.load("prelude/parallel")(core)
 native.load("prelude/objects")(core)
+native.load("prelude/methods")(core)
 
 return core

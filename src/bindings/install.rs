@@ -85,14 +85,22 @@ impl Maker<'_> {
         let api = self.api.clone();
         let native = self.lua.create_function(move |lua, args: MultiValue| call(lua, &api, place, args))?;
         let (class, row) = self.api.row(place);
+        let name = args::function_name(class, row);
         let function: mlua::Function = match &row.body {
-            Body::Rust(_) => self.core.raw_get::<mlua::Function>("shim")?.call((native, row.flushes))?,
+            Body::Rust(_) => {
+                let function: mlua::Function =
+                    self.core.raw_get::<mlua::Function>("shim")?.call((native, row.flushes))?;
+                match self.core.raw_get::<Table>("wrappers")?.raw_get::<Option<mlua::Function>>(name.as_str())? {
+                    Some(wrap) => wrap.call(function)?,
+                    None => function,
+                }
+            }
             // The native part only checks the arguments.
             Body::Lua { library, function } => {
                 self.core.raw_get::<mlua::Function>("in_library")?.call((native, *library, *function))?
             }
         };
-        self.names.raw_set(&function, args::function_name(class, row))?;
+        self.names.raw_set(&function, name)?;
         Ok(function)
     }
 

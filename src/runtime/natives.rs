@@ -133,6 +133,16 @@ fn errors(lua: &Lua, native: &Table) -> mlua::Result<()> {
         raise(lua, Error::invalid(text).with_op("parallel"))
     };
     native.raw_set("bad_branch", lua.create_function(bad_branch)?)?;
+    let bad_layer = |lua: &Lua, value: Value| {
+        let text = format!("State:layer: the function must return a State, got {}", describe(&value));
+        raise(lua, Error::invalid(text).with_op("layer"))
+    };
+    native.raw_set("bad_layer", lua.create_function(bad_layer)?)?;
+    let same_type = |_: &Lua, (one, two): (Value, Value)| match (&one, &two) {
+        (Value::UserData(one), Value::UserData(two)) => Ok(one.type_id() == two.type_id()),
+        _ => Ok(false),
+    };
+    native.raw_set("same_type", lua.create_function(same_type)?)?;
     let no_function = |lua: &Lua, (module, key): (String, Value)| {
         raise(lua, install::no_function(&state(lua).api, &module, &to_text(lua, &key)))
     };

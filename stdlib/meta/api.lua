@@ -543,11 +543,44 @@ function State:exists(path) end
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
 
+---@class State.layer.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Makes one layer of several steps.
+---The steps are taken and cached one by one. What they change together is one layer over this state, with one line of history.
+---@param steps function|State Called with this state; returns the last state. Or that state.
+---@param opts? State.layer.options
+---@return State # The new state.
+function State:layer(steps, opts) end
+
+---@class State.merge.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Puts another state's files on top of this one's.
+---Of two states with a common base only the layers above it are added, with what they remove. The layers are used as they are: nothing is copied. The configuration stays.
+---@param other State The other state.
+---@param opts? State.merge.options
+---@return State # The new state.
+function State:merge(other, opts) end
+
 ---@class State.commit.options
 ---@field message? string A remark for the history.
 ---@field author? string Who made it.
+---@field created? string|integer When it was made: RFC 3339, or seconds since 1970. Default: when its last step ran.
+---@field labels? table<string, string|number|boolean> Labels; false removes one.
+---@field annotations? table<string, string|number|boolean> Annotations of the manifest; false leaves out one that is set by itself.
+---@field squash? boolean|"all" True: the layers above the first image become one. `all`: all layers do.
+---@field layers? integer[] Only these layers, by number from 1, the lowest.
+---@field compression? "gzip"|"zstd"|"none" The form of new layers. Default `gzip`.
+---@field compression_level? integer 0 to 9 of gzip, 1 to 22 of zstd.
+---@field output? string|table Where it goes besides: one output or a list.
 
 ---Makes an image of the state.
+---The same steps with SOURCE_DATE_EPOCH give the same image, to the byte. The manifest's annotations say when it was made and from which image. The image is in the store wherever `output` brings it. Outputs: `type=local,dest=FOLDER` and `type=tar,dest=FILE` are the files; `type=oci,dest=FILE` (or a folder) and `type=docker,dest=FILE` are archives of the image; `type=registry` pushes it, with `name=` under another name; `type=image,name=` gives a further name. A file `-` is standard output.
 ---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
 ---@param opts? State.commit.options
 ---@return Image # The image.

@@ -128,8 +128,7 @@ impl State {
         let store = engine.store();
         let forced = !engine.config().use_cache || operation.manner.no_cache;
         let use_cache = !forced && !self.is_held();
-        let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
-        let task = Task::start(engine.progress(), "step", label, None);
+        let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;
         if use_cache && let Some(done) = look_up(engine, key, with_output)? {
@@ -143,7 +142,13 @@ impl State {
             return Ok(done);
         }
         let _in_use = store.shared(engine.cancel())?;
-        let (area, output) = make(&task)?;
+        let (area, output) = match make(&task) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                task.end("stopped");
+                return Err(error);
+            }
+            other => other?,
+        };
         let layer = match area {
             Some(area) => Some(keep_layer(store, area)?),
             None => None,
