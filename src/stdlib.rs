@@ -11,7 +11,7 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files!("": "prelude" "prelude/coroutine" "prelude/gate" "prelude/objects" "prelude/parallel" "prelude/require"
         "dockerfile/api" "dockerfile/build" "dockerfile/expand" "dockerfile/failure" "dockerfile/files"
         "dockerfile/glob" "dockerfile/graph" "dockerfile/heredoc" "dockerfile/history" "dockerfile/init"
-        "dockerfile/instructions" "dockerfile/lua_text" "dockerfile/modes" "dockerfile/mounts" "dockerfile/parser"
+        "dockerfile/instructions" "dockerfile/lua_steps" "dockerfile/lua_text" "dockerfile/modes" "dockerfile/mounts" "dockerfile/parser"
         "dockerfile/platform" "dockerfile/ports" "dockerfile/reader" "dockerfile/scope" "dockerfile/shown"
         "dockerfile/sources" "dockerfile/steps" "dockerfile/to_lua" "dockerfile/words");
 
