@@ -169,6 +169,12 @@ function Graph:reachable()
   table.sort(stages, function(left, right)
     return left.index < right.index
   end)
+  table.sort(others, function(left, right)
+    if left.place.line ~= right.place.line then
+      return left.place.line < right.place.line
+    end
+    return left.ref < right.ref
+  end)
   return stages, others
 end
 
