@@ -108,6 +108,7 @@ pub fn classes() -> Vec<Class> {
         container::lines_class(),
         container::events_class(),
         build::class(),
+        build::context::class(),
         build::entry_class(),
         host::result_class(),
         fs::folder_class(),

@@ -340,16 +340,18 @@ function State:run(cmd, opts) end
 function State:out(cmd, opts) end
 
 ---@class State.copy.options
----@field from? State|Image|string Copy from there instead.
----@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image. Default root.
----@field chmod? string Octal mode, such as `"0755"`.
+---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
+---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
+---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
+---@field link? boolean Make a layer that does not depend on what is below it. Default false.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
----Copies files of the host, or of another state, by content.
----Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---Copies files of the host, of a context or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Sources may be patterns with `*`, `?` and `[a-z]`; one that fits nothing copies nothing. Relative sources start at the current folder, relative targets at the working folder. Those of a context start at its folder, which they cannot leave.
 ---@param src string|string[] One source or a list.
 ---@param dst string Where to.
 ---@param opts? State.copy.options
@@ -550,6 +552,24 @@ function State:list(path) end
 ---@param opts? State.commit.options
 ---@return Image # The image.
 function State:commit(ref, opts) end
+
+---A folder that builds copy from and cannot leave; `<close>` gives it up.
+---@class Context
+---@field folder string The folder of the host it stands for.
+local Context = {}
+
+---Reads a file, whatever the rules say.
+---@param path string Which; links lead nowhere but into the context.
+---@return string? # Its content; nil when nothing is there.
+function Context:read(path) end
+
+---Tells whether something is there, whatever the rules say.
+---@param path string What; links are followed inside the context.
+---@return boolean # Whether it is.
+function Context:exists(path) end
+
+---Gives the context up; what was unpacked for it is removed.
+function Context:close() end
 
 ---Something in a folder of a state.
 ---@class Entry
@@ -959,6 +979,17 @@ function build.from(base, opts) end
 ---Starts a build from nothing.
 ---@return State # An empty state.
 function build.scratch() end
+
+---@class build.context.options
+---@field ignore? string|string[] Rules of what to leave out of copies.
+---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
+
+---Opens a folder that builds copy from and that they cannot leave.
+---Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
+---@param src string|Context A folder, an archive or `-`; or a Context.
+---@param opts? build.context.options
+---@return Context # The context.
+function build.context(src, opts) end
 
 ---Starts a build from programs of this host.
 ---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.

@@ -11,15 +11,25 @@
 
 pub(super) mod cache;
 pub(super) mod commit;
+mod context;
 mod copy;
+mod expand;
 mod files;
+mod globs;
 mod host;
+mod ignore;
+mod listing;
+mod mode;
 mod parts;
+mod reading;
 pub(super) mod record;
 mod remote;
 mod run;
 pub mod settings;
+mod source;
+mod stat_cache;
 mod tree;
+mod unpack;
 mod why;
 
 use std::path::PathBuf;
@@ -34,8 +44,10 @@ use super::store::Workspace;
 
 pub use cache::Manner;
 pub use commit::CommitOptions;
+pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
+pub use mode::ModeChange;
 pub use run::StepOptions;
 pub use why::{Reason, Why};
 
