@@ -44,6 +44,7 @@
 pub mod api;
 pub mod args;
 pub mod build;
+mod cache;
 mod call;
 pub mod class;
 mod complete;
@@ -77,11 +78,20 @@ pub fn modules() -> Vec<Module> {
             summary: "Containers: programs in a world of their own.",
             functions: container::rows(),
         },
-        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: with(build::rows(), dockerfile::build_rows()) },
+        Module {
+            name: "build",
+            summary: "Builds: cached steps from state to state.",
+            functions: with(build::rows(), dockerfile::build_rows()),
+        },
         Module {
             name: "dockerfile",
             summary: "Dockerfiles: as tables, and as Lua scripts.",
             functions: dockerfile::rows(),
+        },
+        Module {
+            name: "cache",
+            summary: "The build cache: what steps made, and where it goes.",
+            functions: cache::rows(),
         },
         Module { name: "registry", summary: "Registries: passwords and tags.", functions: registry::rows() },
         Module { name: "host", summary: "The machine this script runs on.", functions: host::rows() },

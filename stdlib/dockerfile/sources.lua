@@ -24,13 +24,19 @@ local function beside(folder, name)
   return folder:gsub("/+$", "") .. "/" .. name
 end
 
--- The file of ignore rules: that of the Dockerfile's name, else the context's.
-local function ignore_file(dockerfile, folder)
-  for _, path in ipairs { dockerfile and dockerfile .. ".dockerignore", beside(folder, ".dockerignore") } do
-    if path and stat(path) then
-      return path
+--- Where the ignore rules are: those beside the Dockerfile, else the context's; as options of build.context.
+function sources.rules(dockerfile, folder)
+  local own = dockerfile and dockerfile .. ".dockerignore"
+  if own and stat(own) then
+    local lines = {}
+    for line in api.fs.read(own):gmatch "[^\r\n]+" do
+      if line:sub(1, 1) ~= "#" then
+        lines[#lines + 1] = line
+      end
     end
+    return { ignore = lines }
   end
+  return { ignore_file = stat(beside(folder, ".dockerignore")) and ".dockerignore" or nil }
 end
 
 -- The Dockerfile of a folder: what is asked for, or the usual names.
@@ -50,10 +56,10 @@ local function find_file(folder, file)
   failure.raise(("there is no file '%s'"):format(file or beside(folder, "Dockerfile")), hint, "not_found")
 end
 
-local function context_of(folder, ignore)
+local function context_of(source, rules)
   local made
   return function()
-    made = made or api.build.context(folder, { ignore_file = ignore })
+    made = made or api.build.context(source, rules)
     return made
   end
 end
@@ -85,13 +91,12 @@ function sources.open(options)
   end
   if text then
     local outside = options.file and options.file ~= "-" and options.file or nil
-    local context = context_of(folder, ignore_file(outside, folder))
-    return { text = text, file = outside or "Dockerfile", context = context, remote = remote }
+    local context = context_of(remote or folder, sources.rules(outside, folder))
+    return { text = text, file = outside or "Dockerfile", context = context }
   end
   local path = find_file(folder, file)
-  local shown = file or path:match "[^/]+$"
-  local context = context_of(folder, ignore_file(path, folder))
-  return { text = api.fs.read(path), file = shown, path = path, context = context, remote = remote }
+  local context = context_of(remote or folder, sources.rules(path, folder))
+  return { text = api.fs.read(path), file = file or path:match "[^/]+$", context = context }
 end
 
 --- A named context, or an image: a State or a Context.

@@ -7,6 +7,7 @@ local build = use "dockerfile.build"
 local failure = use "dockerfile.failure"
 local parser = use "dockerfile.parser"
 local platform = use "dockerfile.platform"
+local sources = use "dockerfile.sources"
 local text = use "dockerfile.lua_text"
 local write = use "dockerfile.lua_steps"
 
@@ -251,11 +252,16 @@ local function head(script, path, options)
   end
   if script.needs_context then
     local folder = options.context or "."
-    local ignore
-    for _, name in ipairs { path .. ".dockerignore", folder:gsub("/+$", "") .. "/.dockerignore" } do
-      ignore = ignore or (api.fs.exists(name) and name or nil)
+    local rules = sources.rules(path, folder)
+    local lines = {}
+    for index, line in ipairs(rules.ignore or {}) do
+      lines[index] = text.quote(line)
     end
-    local rules = ignore and (", { ignore_file = %s }"):format(text.quote(ignore)) or ""
+    rules = text.map {
+      { "ignore", rules.ignore and text.list(lines) },
+      { "ignore_file", rules.ignore_file and text.quote(rules.ignore_file) },
+    }
+    rules = rules and ", " .. rules or ""
     parts[#parts + 1] = ("local context = build.context(%s%s)\n"):format(text.quote(folder), rules)
   end
   return table.concat(parts, "\n")

@@ -4,6 +4,7 @@ mod commit;
 pub mod context;
 mod files;
 mod looking;
+mod mounts;
 mod settings;
 mod steps;
 
@@ -16,8 +17,8 @@ use super::call::{Call, Outcome};
 use super::class::{Class, object};
 use super::image::{Source, policy};
 use super::{Failed, Options, args};
-use crate::engine::build::{Manner, State};
-use crate::engine::error::{Error, Kind, Result};
+use crate::engine::build::{Manner, State, StepFailure};
+use crate::engine::error::{Error, Result};
 use crate::runtime::Context;
 
 pub use looking::entry_class;
@@ -124,14 +125,13 @@ fn from(call: &Call) -> Result<Outcome> {
     call.work(run, state)
 }
 
-/// A failed step's error leads back to the state it failed in.
-fn with_state(error: Error, before: &State) -> Failed {
-    // It ran, could not be executed, or took too long; anything else is no failure of the step.
-    if error.exit().is_none() && error.kind() != Kind::Timeout {
-        return error.into();
+/// A failed step's error leads to the state it failed in.
+fn with_state(failure: StepFailure) -> Failed {
+    let left = failure.state().cloned();
+    match left {
+        None => Error::from(failure).into(),
+        Some(left) => Failed::with(failure.into(), move |lua, table| table.raw_set("state", state(lua, left)?)),
     }
-    let before = before.clone();
-    Failed::with(error, move |lua, table| table.raw_set("state", state(lua, before)?))
 }
 
 /// A string or integer counts as a list of one.

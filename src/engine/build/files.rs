@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{Error, Result};
-use super::super::rootfs::view::{View, kind_name};
+use super::super::rootfs::view::{Found, View, kind_name};
 use super::cache::{Manner, Operation};
 use super::settings::{Setting, join_workdir};
 use super::tree::{Looks, TreeWriter, looks_of};
@@ -85,19 +85,7 @@ impl State {
     pub fn list(&self, engine: &Engine, path: &str) -> Result<Vec<FileEntry>> {
         let lowers = self.ready_lowers(engine)?;
         let list = View::new(&lowers).list(&self.absolute(path)?)?;
-        let entry = |(name, found): (std::ffi::OsString, super::super::rootfs::view::Found)| {
-            let looks = looks_of(&found.meta);
-            FileEntry {
-                name: name.to_string_lossy().into_owned(),
-                kind: kind_name(&found.meta),
-                size: if found.meta.is_dir() { 0 } else { found.meta.len() },
-                mode: looks.mode,
-                uid: looks.uid,
-                gid: looks.gid,
-                mtime: looks.mtime,
-            }
-        };
-        Ok(list.into_iter().map(entry).collect())
+        Ok(list.into_iter().map(|(name, found)| file_entry(name, &found)).collect())
     }
 
     /// The state with a file written; its parents are made.
@@ -243,6 +231,20 @@ fn file_id(text: &str) -> Result<Option<u32>> {
     match text.parse::<u32>() {
         Ok(id) if id < u32::MAX && !text.starts_with('+') => Ok(Some(id)),
         _ => Err(Error::invalid(format!("user or group id {text} is out of range: 0 to {}", u32::MAX - 1))),
+    }
+}
+
+/// What is shown of something in a state.
+pub(super) fn file_entry(name: std::ffi::OsString, found: &Found) -> FileEntry {
+    let looks = looks_of(&found.meta);
+    FileEntry {
+        name: name.to_string_lossy().into_owned(),
+        kind: kind_name(&found.meta),
+        size: if found.meta.is_dir() { 0 } else { found.meta.len() },
+        mode: looks.mode,
+        uid: looks.uid,
+        gid: looks.gid,
+        mtime: looks.mtime,
     }
 }
 

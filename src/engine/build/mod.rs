@@ -6,6 +6,7 @@
 //! ```text
 //! ROOT/cache/steps/KEY       StepRecord: the layer a step made, when, and what it was
 //! ROOT/cache/steps/KEY.out   what a step printed, for steps asked for their output
+//! ROOT/cache/inputs/KEY      what a step had read, to say why the next one ran
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
@@ -16,11 +17,14 @@ mod copy;
 mod expand;
 mod files;
 mod globs;
+mod history;
 mod host;
 mod ignore;
 mod listing;
 mod mode;
+pub mod mounts;
 mod parts;
+mod prune;
 mod reading;
 pub(super) mod record;
 mod remote;
@@ -40,15 +44,17 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
-use super::store::Workspace;
+use super::store::{Workspace, random_id};
 
 pub use cache::Manner;
 pub use commit::CommitOptions;
 pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
+pub use history::{Difference, StateHistory, TreeStep};
 pub use mode::ModeChange;
-pub use run::StepOptions;
+pub use prune::{CacheEntry, EntryKind, PruneOptions, Pruned};
+pub use run::{StepFailure, StepOptions};
 pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
@@ -167,6 +173,14 @@ impl State {
     /// It stands on what a failed step had written: nothing of it is kept in the cache.
     fn is_held(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
+    }
+
+    /// The state with a layer that nobody keeps, under a key that nothing else has.
+    fn holding(&self, layer: Arc<Workspace>, words: String) -> Result<State> {
+        let key = key_of(&["held", &random_id()?]);
+        let layers = self.0.layers.iter().cloned().chain([StateLayer::Held(layer)]).collect();
+        let (parent, config) = (Some(self.clone()), self.0.config.clone());
+        Ok(State(Arc::new(Inner { key, parent, layers, config, step: Step::start(words) })))
     }
 
     /// The configuration so far.
