@@ -9,7 +9,8 @@ macro_rules! files {
 
 /// Files of the prelude, and the built-in libraries, by name.
 const FILES: &[(&str, &str)] =
-    files!("": "prelude" "prelude/coroutine" "prelude/objects" "prelude/parallel" "prelude/require");
+    files!("": "prelude" "prelude/coroutine" "prelude/objects" "prelude/parallel" "prelude/require"
+    "fail" "git" "matrix" "packages" "services");
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":

@@ -1,0 +1,20 @@
+-- fail: raises an error as the built-in functions do, for libraries.
+--
+--   local fail = require "fail"
+--   fail("invalid_argument", "no such flavour: " .. name, { hint = "vanilla and lemon are there", subject = name })
+--
+-- The error is a table with `kind`, `message` and the fields given; tostring() shows the message.
+
+-- What the engine's own errors look like to tostring, `..` and `==`.
+local _, sample = pcall(json.decode, "")
+local looks = getmetatable(sample)
+
+--- Raises. `kind` is one of not_found, already_exists, in_use, invalid_argument, unsupported, permission, integrity,
+--- network, exit, timeout.
+return function(kind, message, fields)
+  local err = { kind = kind, message = message, causes = {} }
+  for key, value in pairs(fields or {}) do
+    err[key] = value
+  end
+  error(setmetatable(err, looks), 0)
+end
