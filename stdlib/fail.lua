@@ -5,9 +5,7 @@
 --
 -- The error is a table with `kind`, `message` and the fields given; tostring() shows the message.
 
--- What the engine's own errors look like to tostring, `..` and `==`.
-local _, sample = pcall(json.decode, "")
-local looks = getmetatable(sample)
+local _, core = ...
 
 --- Raises. `kind` is one of not_found, already_exists, in_use, invalid_argument, unsupported, permission, integrity,
 --- network, exit, timeout.
@@ -16,5 +14,6 @@ return function(kind, message, fields)
   for key, value in pairs(fields or {}) do
     err[key] = value
   end
-  error(setmetatable(err, looks), 0)
+  err.where = core.native.where()
+  error(setmetatable(err, core.failure), 0)
 end

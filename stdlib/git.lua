@@ -7,7 +7,8 @@
 -- A name of a branch or tag is looked up now, and what is checked out is the commit it led to: a build that should be
 -- the same tomorrow names the commit itself. Needs the `git` program on the host.
 
-local fail = require "fail"
+local use = ...
+local fail = use "fail"
 local git = {}
 
 local function is_commit(text)

@@ -8,7 +8,8 @@
 --
 -- Cells run side by side, as many as there are processors. All are tried; if some fail, an error tells which.
 
-local fail = require "fail"
+local use = ...
+local fail = use "fail"
 local matrix = {}
 
 local function fits(cell, pattern)

@@ -10,7 +10,8 @@
 -- Options of every function: `upgrade` (bring what is there up to date, too), `args` (a list of further arguments of
 -- the install command), and everything `s:run` takes (`env`, `network`, `secrets`, `cache`, `label`, ...).
 
-local fail = require "fail"
+local use = ...
+local fail = use "fail"
 local packages = {}
 
 local function quote(word)

@@ -10,7 +10,8 @@
 -- All of them and the test share one network of their own: they reach each other as 127.0.0.1, and nothing else.
 -- Whatever happens, they are gone afterwards.
 
-local fail = require "fail"
+local use = ...
+local fail = use "fail"
 local services = {}
 
 local function copy(from, without)

@@ -14,9 +14,13 @@ pub(super) mod commit;
 mod copy;
 mod files;
 mod host;
+mod parts;
+pub(super) mod record;
+mod remote;
 mod run;
 pub mod settings;
 mod tree;
+mod why;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +37,7 @@ pub use commit::CommitOptions;
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
 pub use run::StepOptions;
+pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
 
@@ -74,6 +79,8 @@ struct Inner {
 pub struct Step {
     /// In a line, for people.
     pub words: String,
+    /// The key its record is under; `None` for what is not run.
+    pub key: Option<Digest>,
     /// The id of the layer it made.
     pub layer: Option<String>,
     /// When it ran, RFC 3339; `None` for what is not run.
@@ -84,7 +91,7 @@ pub struct Step {
 
 impl Step {
     fn start(words: String) -> Step {
-        Step { words, layer: None, created: None, cached: false }
+        Step { words, key: None, layer: None, created: None, cached: false }
     }
 }
 
@@ -189,6 +196,7 @@ impl State {
         let mut config = self.0.config.clone();
         let mut step = Step::start(operation.step);
         if let Some(done) = done {
+            step.key = Some(done.key);
             (step.layer, step.created, step.cached) = (done.record.layer, Some(done.record.created), done.cached);
         }
         if step.created > config.created {
