@@ -24,6 +24,7 @@ pub mod blobs;
 pub mod gc;
 pub mod refs;
 pub mod running;
+pub mod small;
 pub mod temporary;
 
 use std::fs::{self, File};
