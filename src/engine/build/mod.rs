@@ -9,12 +9,14 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
+mod add;
 pub(super) mod cache;
 pub(super) mod commit;
 mod context;
 mod copy;
 mod expand;
 mod files;
+mod git;
 mod globs;
 mod host;
 mod ignore;
@@ -27,6 +29,7 @@ mod source;
 mod stat_cache;
 mod tree;
 mod unpack;
+mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +41,7 @@ use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
 use super::store::Workspace;
 
+pub use add::AddOptions;
 pub use cache::Manner;
 pub use commit::CommitOptions;
 pub use context::{Context, ContextOptions, ContextSource};
