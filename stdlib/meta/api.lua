@@ -380,6 +380,17 @@ function State:copy(src, dst, opts) end
 ---@return State # The new state.
 function State:add(src, dst, opts) end
 
+---@class State.copy_out.options
+---@field archive? boolean Keep owners and extended attributes. Default false.
+---@field follow? boolean A source that is a link stands for what it leads to. Default false.
+
+---Copies a file or folder to the host. Links are never followed out.
+---A source that ends with `/.` means what is in the folder.
+---@param src string In the state.
+---@param dst string On the host; a folder takes it in.
+---@param opts? State.copy_out.options
+function State:copy_out(src, dst, opts) end
+
 ---@class State.write.options
 ---@field mode? string Octal mode. Default `"0644"`.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.

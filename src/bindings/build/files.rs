@@ -13,6 +13,7 @@ use super::context::{CONTEXT, ContextHandle};
 use super::{STATE, STRINGS, StateHandle, manner, manner_options, mode, one_or_more, state, this};
 use crate::engine::Engine;
 use crate::engine::build::{self, AddOptions, CopyOptions, CopySource, State, WriteOptions};
+use crate::engine::container::files;
 use crate::engine::error::Result;
 use crate::engine::image::Policy;
 use crate::runtime::Context;
@@ -50,6 +51,23 @@ pub fn rows() -> Vec<Function> {
             .returns(STATE, "The new state.")
             .errors(&["not_found", "invalid_argument", "integrity", "network", "permission", "interrupted"])
             .example("s = s:add(\"rootfs.tar.xz\", \"/\")"),
+        Function::new("copy_out", "Copies a file or folder to the host. Links are never followed out.", |call| {
+            let (state_, source, target) = (this(call)?, call.string(0)?, host_folder()?.join(call.string(1)?));
+            let opts = call.options();
+            let options = files::CopyOptions {
+                archive: opts.boolean("archive").unwrap_or(false),
+                follow: opts.boolean("follow").unwrap_or(false),
+                ..files::CopyOptions::default()
+            };
+            call.work(move |at| state_.copy_out(&at.engine()?, &source, &target, &options), |_, ()| Ok(()))
+        })
+        .details("A source that ends with `/.` means what is in the folder.")
+        .param("src", Type::String, "In the state.")
+        .param("dst", Type::String, "On the host; a folder takes it in.")
+        .option("archive", Type::Boolean, "Keep owners and extended attributes. Default false.")
+        .option("follow", Type::Boolean, "A source that is a link stands for what it leads to. Default false.")
+        .errors(&["not_found", "invalid_argument", "unsupported", "permission", "interrupted"])
+        .example("s:copy_out(\"/usr/bin/app\", \".\")"),
         Function::new("write", "Writes a file.", |call| {
             let (state_, path, content) = (this(call)?, call.string(0)?, call.bytes(1)?);
             let options = write_options(&call.options())?;

@@ -22,6 +22,7 @@ mod host;
 mod ignore;
 mod listing;
 mod mode;
+mod out;
 mod reading;
 mod run;
 pub mod settings;
