@@ -10,6 +10,7 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
+mod add;
 pub(super) mod cache;
 pub(super) mod commit;
 mod context;
@@ -17,6 +18,7 @@ mod copy;
 mod expand;
 mod files;
 mod flatten;
+mod git;
 mod globs;
 mod history;
 mod host;
@@ -25,6 +27,7 @@ mod listing;
 mod merge;
 mod mode;
 pub mod mounts;
+mod out;
 mod parts;
 mod prune;
 mod reading;
@@ -36,6 +39,7 @@ mod source;
 mod stat_cache;
 mod tree;
 mod unpack;
+mod web;
 mod why;
 
 use std::path::PathBuf;
@@ -48,6 +52,7 @@ use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
 use super::store::{Workspace, random_id};
 
+pub use add::AddOptions;
 pub use cache::Manner;
 pub use commit::{CommitOptions, Output, Squash, compression, time};
 pub use context::{Context, ContextOptions, ContextSource};
