@@ -45,22 +45,8 @@ fn live(
     // The last reference to the overlay: the kernel takes it apart within this one's close, so that whoever is told
     // next finds the upper folder free.
     let _held = overlay.try_clone().os(|| "duplicate a descriptor")?;
-    let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
-    let birth = Birth {
-        spec,
-        rootfs: overlay,
-        mount_point: &rootfs.mount_point,
-        seccomp,
-        seccomp_flags: 0,
-        stdio,
-        cgroup: joining.v1,
-        cgroup_v2: joining.v2,
-        bound: true,
-        preserve_fds: 0,
-        gate: None,
-        oci: birth::Oci::default(),
-    };
-    let mut child = birth::spawn(birth)?;
+    let place = (overlay, rootfs.mount_point.as_path());
+    let mut child = birth::spawn(Birth::watched(spec, place, (seccomp, 0), stdio, cgroup)?)?;
     child.go()?;
     watch(control, &child)
 }
