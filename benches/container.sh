@@ -10,20 +10,7 @@ has_bwrap=
 if installed bwrap && works bwrap $bwrap; then has_bwrap=1; fi
 
 set -- -n moonshell "$MOONSHELL -e 'container.run(\"$base\", {\"true\"})'"
-if installed crun; then
-    # A ready bundle: crun itself makes neither root file systems nor names.
-    mkdir "$work/bundle"
-    cp -a "$rootfs" "$work/bundle/rootfs"
-    (cd "$work/bundle" && crun spec)
-    "$MOONSHELL" - "$work/bundle/config.json" <<'END'
-local file = assert(io.open(arg[1]))
-local config = json.decode(file:read "a")
-file:close()
-config.process.terminal, config.process.args, config.root.readonly = false, {"/bin/true"}, false
-file = assert(io.open(arg[1], "w"))
-file:write(json.encode(config))
-file:close()
-END
+if crun_bundle /bin/true; then
     crun="crun --root $work/crun run --bundle $work/bundle msbench"
     if works crun $crun; then set -- "$@" -n crun "$crun"; fi
 fi

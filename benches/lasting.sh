@@ -12,19 +12,7 @@ if docker_ready && docker_base; then docker_here=1; fi
 # A program inside a running container.
 "$MOONSHELL" -e "container.start('$base', {'sleep', '3600'}, {name = 'inside'})"
 set -- -n moonshell "$MOONSHELL -e 'container.get(\"inside\"):exec({\"true\"})'"
-if installed crun; then
-    mkdir "$work/bundle"
-    cp -a "$rootfs" "$work/bundle/rootfs"
-    (cd "$work/bundle" && crun spec)
-    "$MOONSHELL" - "$work/bundle/config.json" <<'END'
-local file = assert(io.open(arg[1]))
-local config = json.decode(file:read "a")
-file:close()
-config.process.terminal, config.process.args = false, { "/bin/sleep", "3600" }
-file = assert(io.open(arg[1], "w"))
-file:write(json.encode(config))
-file:close()
-END
+if crun_bundle /bin/sleep 3600; then
     if works crun crun --root "$work/crun" run --detach --bundle "$work/bundle" msbench; then
         set -- "$@" -n crun "crun --root $work/crun exec msbench /bin/true"
     fi

@@ -141,6 +141,24 @@ docker_base() {
     works docker docker import -c 'ENV PATH=/bin' "$work/rootfs.tar" "$base" && docker_images="${docker_images-} $base"
 }
 
+# crun_bundle PROGRAM...: makes $work/bundle, ready for crun, which makes neither root file systems nor names itself.
+crun_bundle() {
+    installed crun || return
+    mkdir "$work/bundle"
+    cp -a "$rootfs" "$work/bundle/rootfs"
+    (cd "$work/bundle" && crun spec)
+    "$MOONSHELL" - "$work/bundle/config.json" "$@" <<'END'
+local path = arg[1]
+local file = assert(io.open(path))
+local config = json.decode(file:read "a")
+file:close()
+config.process.terminal, config.process.args, config.root.readonly = false, table.move(arg, 2, #arg, 1, {}), false
+file = assert(io.open(path, "w"))
+file:write(json.encode(config))
+file:close()
+END
+}
+
 # Sets $docker_build: with BuildKit where the client has it.
 docker_build_ready() {
     docker_build="env DOCKER_BUILDKIT=1 docker build"

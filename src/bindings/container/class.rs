@@ -1,5 +1,6 @@
 //! The `Container` handle.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::engine::container::find::Listed;
 use crate::engine::container::foreground::Foreground;
 use crate::engine::container::lifecycle::Update;
 use crate::engine::container::options::{Input, Network, Restart};
-use crate::engine::container::record::{Record, State, Time};
+use crate::engine::container::record::{Record, State, Summary, Time};
 use crate::engine::container::signal;
 use crate::engine::error::Result;
 use crate::engine::image::Policy;
@@ -31,7 +32,7 @@ pub struct Handle {
 impl Handle {
     /// A live one.
     pub fn new(record: Record) -> Handle {
-        Handle { known: Listed { record, state: State::default() }, live: Cell::new(true) }
+        Handle { known: Listed { record: record.into(), state: State::default() }, live: Cell::new(true) }
     }
 
     /// One of a list.
@@ -40,7 +41,7 @@ impl Handle {
     }
 
     /// What was asked for when the handle was made.
-    pub fn record(&self) -> &Record {
+    pub fn record(&self) -> &Summary {
         &self.known.record
     }
 
@@ -51,14 +52,17 @@ impl Handle {
     }
 
     /// What is true now; `None` when the container is gone.
-    fn now(&self, lua: &Lua) -> mlua::Result<Option<Listed>> {
+    fn now(&self, lua: &Lua) -> mlua::Result<Option<Cow<'_, Listed>>> {
         if !self.live.get() {
-            return Ok(Some(self.known.clone()));
+            return Ok(Some(Cow::Borrowed(&self.known)));
         }
-        let look = || -> Result<Option<Listed>> {
+        let look = || -> Result<Option<Cow<'_, Listed>>> {
             let engine = runtime::context(lua).engine()?;
             match engine.container_find(&self.known.record.id)? {
-                Some(record) => Ok(Some(Listed { state: engine.container_state(&record.id)?, record })),
+                Some(record) => {
+                    let state = engine.container_state(&record.id)?;
+                    Ok(Some(Cow::Owned(Listed { record: record.into(), state })))
+                }
                 None => Ok(None),
             }
         };
@@ -68,7 +72,7 @@ impl Handle {
 
 /// A field of what is true now; for a container that is gone, of what was known.
 fn field<V: IntoLua>(get: impl Fn(&Listed) -> V + 'static) -> impl Fn(&Lua, &Handle) -> mlua::Result<V> {
-    move |lua, handle| Ok(get(&handle.now(lua)?.unwrap_or_else(|| handle.known.clone())))
+    move |lua, handle| Ok(get(&handle.now(lua)?.unwrap_or(Cow::Borrowed(&handle.known))))
 }
 
 fn seconds(time: Option<Time>) -> Option<f64> {

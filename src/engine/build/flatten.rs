@@ -103,7 +103,7 @@ impl Flattening<'_> {
         }
         if let Some(top) = folder.parts.first() {
             let meta = stat(top)?;
-            dress(&meta, top, to).os(|| format!("set looks of {}", to.display()))?;
+            dress(&meta, top, to).map_err(|e| e.context(format!("set looks of {}", to.display())))?;
         }
         if folder.hides && below.is_some_and(|found| found.meta.is_dir()) {
             let name = format!("{}opaque", overlay_xattr_prefix());

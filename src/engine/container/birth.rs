@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, wai
 use super::super::error::{Error, OsContext, Result, from_io};
 use super::super::sys;
 use super::super::sys::process::Side;
+use super::cgroups::Cgroup;
 use super::namespaces::{self, Plan};
 use super::procfs::Proc;
 use super::wire::{Failure, Note};
@@ -56,6 +57,38 @@ pub struct Birth<'a> {
     pub gate: Option<OwnedFd>,
     /// What only a runtime for other engines asks for.
     pub oci: Oci<'a>,
+}
+
+impl<'a> Birth<'a> {
+    /// For a monitor: a process that dies with it, in the container's control group if it has one. `seccomp` is the
+    /// program and its flags.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn watched(
+        spec: &'a Spec,
+        (rootfs, mount_point): (OwnedFd, &'a Path),
+        (seccomp, seccomp_flags): (Vec<u8>, u32),
+        stdio: Vec<OwnedFd>,
+        cgroup: Option<&Cgroup>,
+    ) -> Result<Birth<'a>> {
+        let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
+        Ok(Birth {
+            spec,
+            rootfs,
+            mount_point,
+            seccomp,
+            seccomp_flags,
+            stdio,
+            cgroup: joining.v1,
+            cgroup_v2: joining.v2,
+            bound: true,
+            preserve_fds: 0,
+            given: Vec::new(),
+            gate: None,
+            oci: Oci::default(),
+        })
+    }
 }
 
 /// What only a runtime for other engines asks for.

@@ -3,13 +3,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::super::Engine;
 use super::super::error::{OsContext, Result};
+use super::super::layer::dress::{Meta, dress_path};
 use super::super::rootfs::view::View;
 use super::record::Record;
 
@@ -68,13 +69,8 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives a copy the looks of its original. Owner first: changing it clears the setuid bit.
+/// Gives a copy the looks of its original.
 pub(in super::super) fn dress(path: &Path, meta: &fs::Metadata) -> Result<()> {
-    let what = || format!("set owner and mode of {}", path.display());
-    std::os::unix::fs::lchown(path, Some(meta.uid()), Some(meta.gid())).os(what)?;
-    if !meta.file_type().is_symlink() {
-        fs::set_permissions(path, fs::Permissions::from_mode(meta.mode() & 0o7777)).os(what)?;
-    }
-    let time = Timespec { tv_sec: meta.mtime(), tv_nsec: meta.mtime_nsec() };
-    utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).os(what)
+    dress_path(path, &Meta::like(meta, &[]), meta.file_type().is_symlink())
+        .map_err(|e| e.context(format!("fill {}", path.display())))
 }

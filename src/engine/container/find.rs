@@ -10,7 +10,7 @@ use super::super::store::running::RunLock;
 use super::super::store::small::shared_out;
 use super::claim::Claim;
 use super::events::{self, Event};
-use super::record::{self, Reader, Record, State, Status, Time};
+use super::record::{self, Reader, Record, State, Status, Summary, Time};
 use super::streams::MONITOR_KILLED;
 use super::{cgroups, names, removal};
 
@@ -18,7 +18,7 @@ use super::{cgroups, names, removal};
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// What was asked for.
-    pub record: Record,
+    pub record: Summary,
     /// What became of it.
     pub state: State,
 }
@@ -102,7 +102,7 @@ impl Engine {
             let mut reader = Reader::new(self.store().root())?;
             let mut list = Vec::with_capacity(ids.len());
             for id in ids {
-                match reader.record(id) {
+                match reader.summary(id) {
                     Ok(Some(record)) => {
                         let mut state = reader.state(id)?;
                         // One of another boot, or whose monitor could not write its last word.

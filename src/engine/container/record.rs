@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::super::digest::Digest;
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::store::small::SmallFiles;
-use super::options::{Health, Log, Options, Restart};
+use super::options::{Health, Log, Mount, Network, Options, Restart};
 use super::wire::Rootfs;
 
 /// A point in time: nanoseconds since 1970.
@@ -99,6 +99,58 @@ pub struct Record {
     /// What was asked for; what was not is not written down.
     #[serde(serialize_with = "Options::serialize_asked")]
     pub options: Box<Options>,
+}
+
+/// Of `container.json` what lists show and choose by, for a thousand at a time.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    /// As in [`Record`].
+    pub id: String,
+    /// As in [`Record`].
+    pub name: String,
+    /// As in [`Record`].
+    pub created: Time,
+    /// As in [`Record`].
+    pub image: String,
+    /// As in [`Record`].
+    pub image_id: Option<Digest>,
+    /// As in [`Record`].
+    pub argv: Vec<String>,
+    /// As in [`Record`].
+    pub labels: BTreeMap<String, String>,
+    /// As in [`Record`].
+    pub restart: Restart,
+    /// As in [`Record`].
+    pub tty: bool,
+    /// As in [`Record`].
+    pub options: Asked,
+}
+
+/// Of the options what lists show and choose by.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// As in [`Options`].
+    pub network: Network,
+    /// As in [`Options`].
+    pub mounts: Vec<Mount>,
+}
+
+impl From<Record> for Summary {
+    fn from(record: Record) -> Summary {
+        Summary {
+            id: record.id,
+            name: record.name,
+            created: record.created,
+            image: record.image,
+            image_id: record.image_id,
+            argv: record.argv,
+            labels: record.labels,
+            restart: record.restart,
+            tty: record.tty,
+            options: Asked { network: record.options.network, mounts: record.options.mounts },
+        }
+    }
 }
 
 /// What a container is doing.
@@ -221,11 +273,11 @@ impl Reader<'_> {
         Ok(Reader { root, files: SmallFiles::open(&root.join("containers"))?, name: String::new() })
     }
 
-    /// As [`read_record`].
+    /// As [`read_record`], in short.
     ///
     /// # Errors
     /// `integrity` when it is damaged; `os`.
-    pub fn record(&mut self, id: &str) -> Result<Option<Record>> {
+    pub fn summary(&mut self, id: &str) -> Result<Option<Summary>> {
         self.read(id, "container.json")
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Source: chown(2), chmod(2), xattr(7), utimensat(2).
 
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -18,6 +21,14 @@ pub(crate) struct Meta<'a> {
     pub gid: u32,
     pub mtime: (i64, u32),
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
+}
+
+impl<'a> Meta<'a> {
+    /// That of something that exists.
+    pub(crate) fn like(meta: &fs::Metadata, xattrs: &'a [(Vec<u8>, Vec<u8>)]) -> Meta<'a> {
+        let nanos = u32::try_from(meta.mtime_nsec()).unwrap_or(0);
+        Meta { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid(), mtime: (meta.mtime(), nanos), xattrs }
+    }
 }
 
 pub(super) fn timespec((seconds, nanos): (i64, u32)) -> Timespec {
@@ -67,6 +78,18 @@ pub(crate) fn dress_node(place: &Place, meta: &Meta, is_link: bool) -> Result<()
     }
     let times = times(timespec(meta.mtime));
     rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).os(|| "set time")
+}
+
+/// The same for anything in a tree that nobody else can change.
+pub(crate) fn dress_path(path: &Path, meta: &Meta, is_link: bool) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+    rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).os(|| "set owner")?;
+    if !is_link {
+        rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(meta.mode), AtFlags::empty()).os(|| "set mode")?;
+    }
+    set_xattrs(meta, |name, value| rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()))?;
+    let times = times(timespec(meta.mtime));
+    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).os(|| "set time")
 }
 
 fn set_xattrs(meta: &Meta, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>) -> Result<()> {

@@ -2,16 +2,17 @@
 //! of a deeper stack is merged into one layer, of hard links, once.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use rustix::fs::{Mode, OFlags, open};
 
 use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{Error, OsContext, Result};
 use super::super::layer::LayerMeta;
+use super::super::layer::dress::{Meta, dress_file};
+use super::super::layer::inspect::xattrs;
 use super::view::{Found, View};
 
 /// Stacks up to this height are mounted as they are. Any kernel with overlayfs takes as many.
@@ -67,30 +68,18 @@ impl Engine {
             count.bytes += child.meta.len();
             fs::hard_link(&child.path, to.join(&name)).os(|| format!("link {}", at.join(&name).display()))?;
         }
-        dress(&found.meta, &found.path, to).os(|| format!("set looks of {}", at.display()))
+        dress(&found.meta, &found.path, to).map_err(|e| e.context(format!("set looks of {}", at.display())))
     }
 }
 
-/// Gives a merged folder the looks of its topmost part, `from`.
+/// Gives a merged folder the looks of its topmost part, `from`. Overlayfs' own marks are about what was below, and
+/// nothing is below now.
 ///
 /// # Errors
-/// Those of the system.
-pub fn dress(meta: &fs::Metadata, from: &Path, to: &Path) -> io::Result<()> {
-    std::os::unix::fs::chown(to, Some(meta.uid()), Some(meta.gid()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
-    let mut names = vec![0u8; 64 << 10];
-    // A file system without attributes has none to copy.
-    let count = rustix::fs::llistxattr(from, &mut names).unwrap_or(0);
-    for name in names[..count].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        // Overlayfs' own marks are about what was below, and nothing is below now.
-        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-            continue;
-        }
-        let mut value = vec![0u8; 64 << 10];
-        let size = rustix::fs::lgetxattr(from, name, &mut value)?;
-        rustix::fs::lsetxattr(to, name, &value[..size], rustix::fs::XattrFlags::empty())?;
-    }
-    let time = Timespec { tv_sec: meta.mtime(), tv_nsec: meta.mtime_nsec() as _ };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+/// `os`.
+pub fn dress(meta: &fs::Metadata, from: &Path, to: &Path) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |path: &Path| open(path, flags, Mode::empty()).os(|| format!("open {}", path.display()));
+    let xattrs = xattrs(&open(from)?, from.as_os_str().as_bytes())?;
+    dress_file(&open(to)?, &Meta::like(meta, &xattrs))
 }

@@ -28,6 +28,7 @@ pub mod pins;
 pub mod refs;
 pub mod running;
 pub mod small;
+mod spread;
 pub mod temporary;
 
 use std::fs::{self, File};
@@ -186,6 +187,7 @@ impl Store {
             let path = self.root.join(dir);
             builder.create(&path).os(|| format!("create {}", path.display()))?;
         }
+        spread::apart(&self.root.join("tmp"));
         // Never replaced: another process that is here for the first time, too, may hold it already.
         let lock = self.root.join("lock");
         let made = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);

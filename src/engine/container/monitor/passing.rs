@@ -54,22 +54,8 @@ fn live(
     // next finds the upper folder free.
     let copy = |fd: &OwnedFd| fd.try_clone().os(|| "duplicate a descriptor");
     let _held = (copy(&overlay)?, ends.mounts.iter().map(copy).collect::<Result<Vec<_>>>()?);
-    let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
-    let birth = Birth {
-        spec,
-        rootfs: overlay,
-        mount_point: &rootfs.mount_point,
-        seccomp,
-        seccomp_flags: 0,
-        stdio: ends.stdio,
-        cgroup: joining.v1,
-        cgroup_v2: joining.v2,
-        bound: true,
-        preserve_fds: 0,
-        given: ends.mounts,
-        gate: None,
-        oci: birth::Oci::default(),
-    };
+    let place = (overlay, rootfs.mount_point.as_path());
+    let birth = Birth { given: ends.mounts, ..Birth::watched(spec, place, (seccomp, 0), ends.stdio, cgroup)? };
     let mut child = birth::spawn(birth)?;
     child.go()?;
     watch(control, &child)

@@ -58,23 +58,9 @@ impl Keeper {
         let overlay = self.root(spec)?;
         let rootfs = overlay.try_clone().os(|| "duplicate a descriptor")?;
         let stdio = if self.record.tty { Vec::new() } else { self.pipes()? };
-        let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
-        let birth = Birth {
-            spec,
-            rootfs: overlay,
-            mount_point: &self.record.rootfs.mount_point,
-            seccomp: self.seccomp.clone(),
-            seccomp_flags: self.seccomp_flags,
-            stdio,
-            cgroup: joining.v1,
-            cgroup_v2: joining.v2,
-            bound: true,
-            preserve_fds: 0,
-            given: Vec::new(),
-            gate: None,
-            oci: birth::Oci::default(),
-        };
-        let mut child = birth::spawn(birth)?;
+        let place = (overlay, self.record.rootfs.mount_point.as_path());
+        let filter = (self.seccomp.clone(), self.seccomp_flags);
+        let mut child = birth::spawn(Birth::watched(spec, place, filter, stdio, cgroup)?)?;
         child.go()?;
         Ok((child, rootfs))
     }
