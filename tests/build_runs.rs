@@ -20,7 +20,10 @@ fn line(text: &str) -> Command {
 }
 
 fn mounts(list: &[&str]) -> StepOptions {
-    StepOptions { mounts: list.iter().map(|text| parse(text, Path::new("/")).unwrap()).collect(), ..StepOptions::default() }
+    StepOptions {
+        mounts: list.iter().map(|text| parse(text, Path::new("/")).unwrap()).collect(),
+        ..StepOptions::default()
+    }
 }
 
 /// A program that speaks to the agent as ssh-add does: asks for the list of keys, prints what comes.
@@ -63,13 +66,17 @@ fn an_agent_is_reached_from_a_step_and_by_nobody_else() {
     let of_another = StepOptions { user: Some("1000".into()), ..with("type=ssh,uid=1000,target=/tmp/agent") };
     base.out(&host.engine, &ask, &of_another).unwrap();
     agent.join().unwrap();
-    let look = Command::Argv(["/bin/busybox", "stat", "-c", "%a %u %F", "/run/buildkit/ssh_agent.0"].map(String::from).into());
+    let look =
+        Command::Argv(["/bin/busybox", "stat", "-c", "%a %u %F", "/run/buildkit/ssh_agent.0"].map(String::from).into());
     assert_eq!(base.out(&host.engine, &look, &with("type=ssh,mode=0660")).unwrap(), b"660 0 socket\n");
     // Not given: nothing, or an error.
     let none = base.run(&host.engine, &look, &mounts(&["type=ssh"])).unwrap_err();
     assert_eq!(none.kind(), Kind::Exit);
     let required = base.run(&host.engine, &look, &mounts(&["type=ssh,id=git,required"])).unwrap_err();
-    assert_eq!((required.kind(), required.message()), (Kind::NotFound, "SSH agent 'git' is required and was not given"));
+    assert_eq!(
+        (required.kind(), required.message()),
+        (Kind::NotFound, "SSH agent 'git' is required and was not given")
+    );
     let key = StepOptions { ssh: vec![("default".into(), dir.join("client.rs"))], ..mounts(&["type=ssh"]) };
     assert_eq!(base.run(&host.engine, &look, &key).unwrap_err().kind(), Kind::Unsupported);
     let areas = fs::read_dir(dir.join("state/tmp")).unwrap().count();

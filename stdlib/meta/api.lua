@@ -307,15 +307,32 @@ local State = {}
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
 ---Runs a program; what it changes is in the new state.
----Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
+---Cached by parent, command, options and the files of bind mounts; not by what caches hold, what secrets say, nor by limits. An error carries `exit_code`, `stderr` (the last output) and `state` (with what the program had written: read, list, run, `shell` work there; it is kept only as long as it is used).
 ---@param cmd command A line for the image's shell, or an argument vector.
 ---@param opts? State.run.options
 ---@return State # The new state.
@@ -325,8 +342,25 @@ function State:run(cmd, opts) end
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
@@ -338,6 +372,39 @@ function State:run(cmd, opts) end
 ---@param opts? State.out.options
 ---@return string # Its standard output without the last line end.
 function State:out(cmd, opts) end
+
+---@class State.shell.options
+---@field command? command Run this instead of a shell.
+---@field input? string What it reads on standard input, instead of the terminal.
+---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
+---@field timeout? duration Kill it after this long.
+
+---Opens a shell in the state; what is changed there is forgotten.
+---With a terminal where there is one; without one it needs a `command`.
+---@param opts? State.shell.options
+---@return integer # Its exit code.
+function State:shell(opts) end
 
 ---@class State.copy.options
 ---@field from? State|Image|string Copy from there instead.

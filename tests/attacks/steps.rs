@@ -50,7 +50,9 @@ fn sources_that_are_links() {
     symlink("/proc/self/cwd", folder.join("magic")).unwrap();
     let state = run(
         &arena,
-        &format!("ln -s {canary} /absolute; mkdir /sub; ln -s ../../../../../../..{canary} /sub/climbing; ln -s / /root"),
+        &format!(
+            "ln -s {canary} /absolute; mkdir /sub; ln -s ../../../../../../..{canary} /sub/climbing; ln -s / /root"
+        ),
         &options(&[]),
     );
     let sources = [
@@ -141,7 +143,11 @@ fn a_folder_of_a_cache_that_becomes_a_link() {
     symlink(format!("../../../../../../../../../../../../..{}", arena.canary().display()), cache.join("link")).unwrap();
     let before = arena.mounts();
     let part = options(&["type=cache,target=/m,id=swapped,source=dir"]);
-    let below = options(&["type=cache,target=/c,id=swapped", "type=cache,target=/c/dir/sub,id=other", "type=tmpfs,target=/c/dir/t"]);
+    let below = options(&[
+        "type=cache,target=/c,id=swapped",
+        "type=cache,target=/c/dir/sub,id=other",
+        "type=tmpfs,target=/c/dir/t",
+    ]);
     let (mut seen, mut refused) = (0, 0);
     while_swapping(&cache.join("dir"), &cache.join("link"), || {
         for round in 0..200 {
@@ -167,7 +173,8 @@ fn the_environment_of_a_step() {
     let plain = out(&arena, "env | sort", &options(&[])).unwrap();
     let names: Vec<&str> = plain.lines().filter_map(|line| line.split('=').next()).collect();
     assert!(names.iter().all(|name| ["HOME", "HOSTNAME", "PATH", "PWD", "SHLVL"].contains(name)), "{plain}");
-    let descriptors = out(&arena, "ls /proc/self/fd | wc -l; cat /proc/1/environ | tr '\\0' '\\n' | grep -c MOON", &options(&[]));
+    let descriptors =
+        out(&arena, "ls /proc/self/fd | wc -l; cat /proc/1/environ | tr '\\0' '\\n' | grep -c MOON", &options(&[]));
     // Its streams, and the one that lists them; no program with no line is a failure of grep.
     assert!(descriptors.is_err() || descriptors.unwrap().starts_with("4\n"));
 }

@@ -76,7 +76,10 @@ fn a_step_onto_a_full_disk() {
 #[test]
 fn a_step_with_mounts_onto_a_full_disk() {
     // What the step itself runs into is in its output, and what it had written is gone with its state.
-    let step = format!("local ok, e = pcall(function() {} end) if not ok then io.stderr:write(e.stderr or '') error(e) end", mounted_steps(false));
+    let step = format!(
+        "local ok, e = pcall(function() {} end) if not ok then io.stderr:write(e.stderr or '') error(e) end",
+        mounted_steps(false)
+    );
     let disk = Disk::memory("size=64m");
     let root = disk.root();
     root.ok(&format!("{} build.scratch():write('/d/file', 'other')", steps()));

@@ -109,7 +109,9 @@ pub fn secrets(opts: &Options) -> Result<Vec<(String, Secret)>> {
             _ => {
                 let id = args::text(&key)?;
                 let error = Error::invalid(format!("secret '{id}' must be a table"));
-                return Err(error.with_hint(format!("write {id}={{file=\"path\"}}, {{env=\"NAME\"}} or {{value=\"text\"}}")));
+                return Err(
+                    error.with_hint(format!("write {id}={{file=\"path\"}}, {{env=\"NAME\"}} or {{value=\"text\"}}"))
+                );
             }
         };
         list.extend(secret.map(|secret| (id, secret)));
@@ -211,6 +213,7 @@ fn agent(line: &str) -> Result<(String, PathBuf)> {
     }
     let socket = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty());
     let missing = || Error::not_found(format!("ssh '{id}': SSH_AUTH_SOCK is not set"));
-    let socket = socket.ok_or_else(|| missing().with_hint(format!("start ssh-agent, or name a socket: \"{id}=PATH\"")))?;
+    let socket =
+        socket.ok_or_else(|| missing().with_hint(format!("start ssh-agent, or name a socket: \"{id}=PATH\"")))?;
     Ok((id.into(), Path::new(&socket).to_path_buf()))
 }

@@ -67,7 +67,8 @@ impl Walk<'_> {
         self.stamps.push(0);
         if self.text.is_some() {
             let what_it_is = describe(path, &meta)?;
-            let line = format!("{} {} {:o} {what_it_is} ", name.as_os_str().len(), kind_of(&meta), meta.mode() & 0o7777);
+            let line =
+                format!("{} {} {:o} {what_it_is} ", name.as_os_str().len(), kind_of(&meta), meta.mode() & 0o7777);
             if let Some(text) = &mut self.text {
                 text.extend(line.bytes());
                 text.extend(name.as_os_str().as_bytes());
@@ -136,7 +137,12 @@ mod tests {
         fs::write(dir.path().join("sub/a"), "a").unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("sub/link")).unwrap();
         let first = key();
-        File::options().write(true).open(dir.path().join("sub/a")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        File::options()
+            .write(true)
+            .open(dir.path().join("sub/a"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
         let touched = key();
         assert!(touched.digest == first.digest && touched.stamp != first.stamp);
         assert_eq!(stamp(dir.path(), None, &cancel).unwrap(), touched.stamp);

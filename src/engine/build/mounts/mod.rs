@@ -9,8 +9,8 @@
 mod agent;
 mod cache;
 pub mod content;
-mod ready;
 pub mod reading;
+mod ready;
 mod secret;
 mod stubs;
 
@@ -225,7 +225,8 @@ fn find(engine: &Engine, from: &MountFrom, source: &str, with_content: bool) -> 
         MountFrom::State(state) => return Ok(of_state(state.clone())),
         MountFrom::Image(image) => return Ok(of_state(State::from_image(engine, image)?)),
         MountFrom::Name(name) => {
-            let image = engine.image_resolve(name, Policy::Missing).map_err(|e| e.context(format!("mount from '{name}'")))?;
+            let image =
+                engine.image_resolve(name, Policy::Missing).map_err(|e| e.context(format!("mount from '{name}'")))?;
             return Ok(of_state(State::from_image(engine, &image)?));
         }
         MountFrom::Host(folder) => {

@@ -150,7 +150,9 @@ impl Keys {
     fn text(&mut self, key: &str) -> Result<Option<String>> {
         match self.word(key) {
             None => Ok(None),
-            Some(Word::Text(text)) if text.contains('\0') => Err(self.bad(key, &text.escape_debug().to_string(), "text")),
+            Some(Word::Text(text)) if text.contains('\0') => {
+                Err(self.bad(key, &text.escape_debug().to_string(), "text"))
+            }
             Some(Word::Text(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
             Some(_) => Err(self.bad(key, "something else", "text")),
         }
@@ -252,7 +254,8 @@ impl Keys {
         if env.as_ref().is_some_and(|name| name.contains('=')) {
             return Err(Error::invalid(format!("env of secret '{id}' is no name of a variable")));
         }
-        let kind = Kind::Secret { id, env, required: self.truth("required")?.unwrap_or(false), owned: self.owned(0o400)? };
+        let kind =
+            Kind::Secret { id, env, required: self.truth("required")?.unwrap_or(false), owned: self.owned(0o400)? };
         Ok(StepMount { target, kind })
     }
 
@@ -307,7 +310,10 @@ mod tests {
             ("type=bind,target=/x,source=.,bind-propagation=shared", "unknown key 'bind-propagation' of a bind mount"),
             ("type=bind,source=.", "a bind mount needs a target"),
             ("type=bind,target=/x", "a bind mount needs a source, or from"),
-            ("type=cache,target=/x,sharing=all", "sharing of a cache mount: expected shared, private or locked, got 'all'"),
+            (
+                "type=cache,target=/x,sharing=all",
+                "sharing of a cache mount: expected shared, private or locked, got 'all'",
+            ),
             ("type=cache,target=/x,target=/y", "a cache mount has 'target' twice"),
             ("type=tmpfs,target=/x,size=big", "size of a tmpfs mount: expected a size such as 64m, got 'big'"),
             ("type=secret", "a secret mount needs an id"),

@@ -111,7 +111,9 @@ impl Maker<'_> {
                 self.add(memory, true);
                 Ok(())
             }
-            (Kind::Secret { id, env, required, owned }, target) => self.secret(target, id, env.as_deref(), *required, *owned),
+            (Kind::Secret { id, env, required, owned }, target) => {
+                self.secret(target, id, env.as_deref(), *required, *owned)
+            }
             (Kind::Ssh { id, required, owned }, Some(target)) => self.ssh(target, id, *required, *owned),
             (Kind::File { content, mode }, Some(target)) => {
                 self.file(target, content, Owned { mode: *mode, uid: 0, gid: 0 })
@@ -152,7 +154,8 @@ impl Maker<'_> {
 
     fn bind_state(&mut self, target: &Path, state: &State, source: &Path, read_only: bool) -> Result<()> {
         let lowers = state.ready_lowers(self.engine)?;
-        let missing = || Error::not_found(format!("cannot mount '{}': the state has no such file or folder", source.display()));
+        let missing =
+            || Error::not_found(format!("cannot mount '{}': the state has no such file or folder", source.display()));
         let found = View::new(&lowers).find(source)?.ok_or_else(missing)?;
         if found.meta.is_dir() {
             let given = self.overlay(found.parts().to_vec(), &found.meta)?;
@@ -214,7 +217,14 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn secret(&mut self, target: Option<&Path>, id: &str, env: Option<&str>, required: bool, owned: Owned) -> Result<()> {
+    fn secret(
+        &mut self,
+        target: Option<&Path>,
+        id: &str,
+        env: Option<&str>,
+        required: bool,
+        owned: Owned,
+    ) -> Result<()> {
         let Some((_, secret)) = self.options.secrets.iter().find(|(name, _)| name == id) else {
             let error = Error::not_found(format!("secret '{id}' is required and was not given"));
             let hint = format!("give it: secrets={{[\"{id}\"]={{file=\"path\"}}}}");

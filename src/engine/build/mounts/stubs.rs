@@ -15,7 +15,12 @@ const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
 ///
 /// # Errors
 /// `invalid_argument` when something on the way is no folder; `os`.
-pub fn stub_layer(store: &Store, lowers: &[PathBuf], targets: &[(PathBuf, bool)], now: i64) -> Result<Option<Workspace>> {
+pub fn stub_layer(
+    store: &Store,
+    lowers: &[PathBuf],
+    targets: &[(PathBuf, bool)],
+    now: i64,
+) -> Result<Option<Workspace>> {
     let mut tree = None;
     for (target, is_dir) in targets {
         let is_inside = |other: &Path| target != other && target.starts_with(other);
