@@ -407,16 +407,18 @@ function State:out(cmd, opts) end
 function State:shell(opts) end
 
 ---@class State.copy.options
----@field from? State|Image|string Copy from there instead.
----@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image. Default root.
----@field chmod? string Octal mode, such as `"0755"`.
+---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
+---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
+---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
+---@field link? boolean Make a layer that does not depend on what is below it. Default false.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
----Copies files of the host, or of another state, by content.
----Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---Copies files of the host, of a context or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Sources may be patterns with `*`, `?` and `[a-z]`; one that fits nothing copies nothing. Relative sources start at the current folder, relative targets at the working folder. Those of a context start at its folder, which they cannot leave.
 ---@param src string|string[] One source or a list.
 ---@param dst string Where to.
 ---@param opts? State.copy.options
@@ -608,15 +610,66 @@ function State:exists(path) end
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
 
+---@class State.layer.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Makes one layer of several steps.
+---The steps are taken and cached one by one. What they change together is one layer over this state, with one line of history.
+---@param steps function|State Called with this state; returns the last state. Or that state.
+---@param opts? State.layer.options
+---@return State # The new state.
+function State:layer(steps, opts) end
+
+---@class State.merge.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Puts another state's files on top of this one's.
+---Of two states with a common base only the layers above it are added, with what they remove. The layers are used as they are: nothing is copied. The configuration stays.
+---@param other State The other state.
+---@param opts? State.merge.options
+---@return State # The new state.
+function State:merge(other, opts) end
+
 ---@class State.commit.options
 ---@field message? string A remark for the history.
 ---@field author? string Who made it.
+---@field created? string|integer When it was made: RFC 3339, or seconds since 1970. Default: when its last step ran.
+---@field labels? table<string, string|number|boolean> Labels; false removes one.
+---@field annotations? table<string, string|number|boolean> Annotations of the manifest; false leaves out one that is set by itself.
+---@field squash? boolean|"all" True: the layers above the first image become one. `all`: all layers do.
+---@field layers? integer[] Only these layers, by number from 1, the lowest.
+---@field compression? "gzip"|"zstd"|"none" The form of new layers. Default `gzip`.
+---@field compression_level? integer 0 to 9 of gzip, 1 to 22 of zstd.
+---@field output? string|table Where it goes besides: one output or a list.
 
 ---Makes an image of the state.
+---The same steps with SOURCE_DATE_EPOCH give the same image, to the byte. The manifest's annotations say when it was made and from which image. The image is in the store wherever `output` brings it. Outputs: `type=local,dest=FOLDER` and `type=tar,dest=FILE` are the files; `type=oci,dest=FILE` (or a folder) and `type=docker,dest=FILE` are archives of the image; `type=registry` pushes it, with `name=` under another name; `type=image,name=` gives a further name. A file `-` is standard output.
 ---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
 ---@param opts? State.commit.options
 ---@return Image # The image.
 function State:commit(ref, opts) end
+
+---A folder that builds copy from and cannot leave; `<close>` gives it up.
+---@class Context
+---@field folder string The folder of the host it stands for.
+local Context = {}
+
+---Reads a file, whatever the rules say.
+---@param path string Which; links lead nowhere but into the context.
+---@return string? # Its content; nil when nothing is there.
+function Context:read(path) end
+
+---Tells whether something is there, whatever the rules say.
+---@param path string What; links are followed inside the context.
+---@return boolean # Whether it is.
+function Context:exists(path) end
+
+---Gives the context up; what was unpacked for it is removed.
+function Context:close() end
 
 ---Something in a folder of a state.
 ---@class Entry
@@ -1026,6 +1079,17 @@ function build.from(base, opts) end
 ---Starts a build from nothing.
 ---@return State # An empty state.
 function build.scratch() end
+
+---@class build.context.options
+---@field ignore? string|string[] Rules of what to leave out of copies.
+---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
+
+---Opens a folder that builds copy from and that they cannot leave.
+---Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
+---@param src string|Context A folder, an archive or `-`; or a Context.
+---@param opts? build.context.options
+---@return Context # The context.
+function build.context(src, opts) end
 
 ---Starts a build from programs of this host.
 ---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.

@@ -1,6 +1,7 @@
 //! The `build` module and the `State` handle: states, and what steps share. The methods are in files by subject.
 
 mod commit;
+pub mod context;
 mod files;
 mod looking;
 mod mounts;
@@ -55,6 +56,7 @@ pub fn rows() -> Vec<Function> {
         })
         .returns(STATE, "An empty state.")
         .example("local s = build.scratch():copy(\"app\", \"/app\")"),
+        context::row(),
         Function::new("build.from_host", "Starts a build from programs of this host.", |call| {
             let programs: Vec<PathBuf> = call.strings(0)?.into_iter().map(PathBuf::from).collect();
             call.work(move |at| State::from_host(&at.engine()?, &programs), state)

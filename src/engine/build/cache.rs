@@ -1,12 +1,11 @@
 //! The cache of steps: what is known of a step by its key, and running one that is not known, once.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::Engine;
 use super::super::digest::Digest;
@@ -14,6 +13,8 @@ use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::layer::LayerMeta;
 use super::super::progress::Task;
 use super::super::store::{Store, Workspace, random_id};
+use super::parts::{Part, parts_of_json};
+use super::record::{self, StepRecord};
 use super::{State, key_of};
 
 /// How a step is shown and kept, whatever it does.
@@ -27,45 +28,53 @@ pub struct Manner {
     pub no_cache: bool,
 }
 
+/// Makes the description of what a step reads: only asked for when the step is taken.
+type Describe<'a> = Box<dyn Fn() -> Vec<Part> + 'a>;
+
 /// A step about to be taken.
 pub(super) struct Operation<'a> {
     /// Its kind, as the key has it: `run`, `copy`.
     pub kind: &'static str,
-    /// What it reads besides its parent, as JSON: the rest of the key.
-    pub inputs: Vec<u8>,
+    /// The digest of what it reads besides its parent: the rest of the key.
+    pub inputs: Digest,
     /// What it is, in a line, in a Dockerfile's words.
     pub step: String,
     /// What the history says of it.
     pub history: String,
     /// How it is shown and kept.
     pub manner: &'a Manner,
+    /// What it reads besides its parent, part by part, for people who ask why it ran.
+    pub describe: Describe<'a>,
 }
 
 impl<'a> Operation<'a> {
-    /// An operation whose history says what the step is.
+    /// An operation of inputs that are few: they describe themselves. Its history says what the step is.
     ///
     /// # Errors
     /// `internal` when the inputs cannot be written as JSON.
     pub fn new(kind: &'static str, inputs: &impl Serialize, step: String, manner: &'a Manner) -> Result<Operation<'a>> {
         let inputs =
             serde_json::to_vec(inputs).map_err(|e| Error::new(Kind::Internal, format!("key of a build step: {e}")))?;
-        Ok(Operation { kind, inputs, history: step.clone(), step, manner })
+        let digest = Digest::of(&inputs);
+        Ok(Operation::of_digest(kind, digest, step, manner, move || parts_of_json(&inputs)))
     }
-}
 
-/// What the cache knows of a step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct StepRecord {
-    /// The layer it made; none if it changed nothing.
-    pub layer: Option<String>,
-    /// When it ran, RFC 3339.
-    pub created: String,
-    /// What it was.
-    pub step: String,
+    /// An operation of inputs that are many, and known by a digest of them all; `describe` makes their list when the
+    /// step is taken. Its history says what the step is.
+    pub fn of_digest(
+        kind: &'static str,
+        inputs: Digest,
+        step: String,
+        manner: &'a Manner,
+        describe: impl Fn() -> Vec<Part> + 'a,
+    ) -> Operation<'a> {
+        Operation { kind, inputs, history: step.clone(), step, manner, describe: Box::new(describe) }
+    }
 }
 
 /// A step's result, from the cache or fresh.
 pub(super) struct Done {
+    pub key: Digest,
     pub record: StepRecord,
     pub output: Option<Vec<u8>>,
     /// It was known.
@@ -117,73 +126,67 @@ impl State {
         make: impl FnOnce(&Task) -> Result<Made>,
     ) -> Result<Done> {
         let store = engine.store();
-        let use_cache = engine.config().use_cache && !operation.manner.no_cache && !self.is_held();
-        let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
-        let task = Task::start(engine.progress(), "step", label, None);
-        if use_cache && let Some(done) = look_up(store, key, with_output)? {
+        let forced = !engine.config().use_cache || operation.manner.no_cache;
+        let use_cache = !forced && !self.is_held();
+        let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
+        // Before the record is read: from then on nobody prunes it.
+        store.pin(&key.hex())?;
+        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
         let _mine = store.lock_object(&format!("step-{}", key.hex()), engine.cancel())?;
         // Somebody may have made it while we waited.
-        if use_cache && let Some(done) = look_up(store, key, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
         let _in_use = store.shared(engine.cancel())?;
-        let (area, output) = make(&task)?;
+        let (area, output) = match make(&task) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                task.end("stopped");
+                return Err(error);
+            }
+            other => other?,
+        };
         let layer = match area {
             Some(area) => Some(keep_layer(store, area)?),
             None => None,
         };
-        let record = StepRecord { layer, created: now(engine), step: operation.step.clone() };
+        let record = StepRecord { layer, created: now(engine), step: operation.step.clone(), remote: None };
         if !self.is_held() {
-            write_record(store, key, &record, output.as_deref())?;
+            if !with_output {
+                self.note_inputs(store, key, operation, forced)?;
+            }
+            record::write(store, key, &record, output.as_deref())?;
+            engine.session().known().keys.insert(*key);
         }
         task.end("done");
-        Ok(Done { record, output, cached: false })
+        Ok(Done { key: *key, record, output, cached: false })
     }
 
     /// The key of the state that an operation leads to.
     pub(super) fn key_after(&self, operation: &Operation<'_>) -> Digest {
-        key_of(&[&self.0.key.to_string(), operation.kind, &Digest::of(&operation.inputs).to_string()])
+        key_of(&[&self.0.key.to_string(), operation.kind, &operation.inputs.to_string()])
     }
 }
 
-fn record_path(store: &Store, key: &Digest) -> std::path::PathBuf {
-    store.join("cache/steps").join(key.hex())
-}
-
-/// A finished step whose layer is still here. A record that cannot be read counts as none: the cache is expendable.
-fn look_up(store: &Store, key: &Digest, with_output: bool) -> Result<Option<Done>> {
-    let path = record_path(store, key);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).os(|| format!("read {}", path.display())),
-    };
-    let Ok(record) = serde_json::from_slice::<StepRecord>(&text) else { return Ok(None) };
-    if record.layer.as_deref().is_some_and(|layer| !store.has_layer(layer)) {
+/// A finished step whose layer is still here, or can be fetched.
+fn look_up(engine: &Engine, key: &Digest, with_output: bool) -> Result<Option<Done>> {
+    let store = engine.store();
+    let Some(record) = record::read(store, key)? else { return Ok(None) };
+    let missing = record.layer.as_ref().filter(|layer| !store.has_layer(layer));
+    let output = if with_output { record::read_output(store, key) } else { None };
+    if with_output && output.is_none() || missing.is_some() && record.remote.is_none() {
         return Ok(None);
     }
-    let output = if with_output {
-        match fs::read(path.with_extension("out")) {
-            Ok(output) => Some(output),
-            Err(_) => return Ok(None),
-        }
-    } else {
-        None
-    };
-    Ok(Some(Done { record, output, cached: true }))
-}
-
-fn write_record(store: &Store, key: &Digest, record: &StepRecord, output: Option<&[u8]>) -> Result<()> {
-    let path = record_path(store, key);
-    if let Some(output) = output {
-        store.write_file(&path.with_extension("out"), output)?;
+    let mut known = engine.session().known();
+    known.keys.insert(*key);
+    if let (Some(layer), Some(remote)) = (missing, &record.remote) {
+        known.remote.insert(layer.clone(), remote.clone());
     }
-    let text = serde_json::to_vec(record).map_err(|e| Error::new(Kind::Internal, format!("a step's record: {e}")))?;
-    store.write_file(&path, &text)
+    drop(known);
+    Ok(Some(Done { key: *key, record, output, cached: true }))
 }
 
 /// Installs a layer under a fresh id, durably.

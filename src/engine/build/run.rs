@@ -234,7 +234,7 @@ impl State {
         let mut tail = Vec::new();
         let wants_output = output.is_some();
         let outcome = self.launch(run, &area, &mut |stream, bytes| {
-            task.output(bytes);
+            task.output(stream, bytes);
             keep_tail(&mut tail, bytes);
             if let Some(output) = &mut output
                 && stream == Stream::Out
@@ -257,7 +257,10 @@ impl State {
         });
         match outcome {
             Ok(()) if wants_output => Ok((None, None)),
-            Ok(()) => Ok((take_upper(store, &area)?, None)),
+            Ok(()) => {
+                super::flatten::unmark(&area.join("upper"), &self.ready_lowers(run.engine)?)?;
+                Ok((take_upper(store, &area)?, None))
+            }
             Err(error) => {
                 // It ran, could not be executed, or took too long; anything else is no failure of the program.
                 if error.exit().is_some() || error.kind() == Kind::Timeout {

@@ -5,7 +5,7 @@
 //! digest. An image whose last name was given to another one stays, without a name.
 
 pub mod config;
-mod fetch;
+pub(super) mod fetch;
 mod give_back;
 pub mod instruction;
 mod load;
@@ -18,6 +18,7 @@ mod push;
 mod save;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oci_spec::image::Descriptor;
@@ -27,6 +28,7 @@ pub use manifest::{Content, Document, Manifest, parse as parse_manifest};
 pub use platform::Platform;
 pub use pull::{Policy, PullOptions};
 pub use save::ArchiveFormat;
+pub(super) use save::write_whole;
 
 use super::Engine;
 use super::digest::Digest;
@@ -344,28 +346,37 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_argument` unless each layer has a diff id; `os`.
-    pub fn image_write(&self, config: &ImageConfig, layers: &[(Content, &str)]) -> Result<Image> {
+    pub fn image_write(
+        &self,
+        config: &ImageConfig,
+        annotations: &BTreeMap<String, String>,
+        layers: &[(Content, &str)],
+    ) -> Result<Image> {
         let bytes = config.to_bytes()?;
         let digest = self.store.put_blob(&bytes)?;
-        self.write_manifest((&digest, bytes.len() as u64), config, layers)
+        self.write_manifest((&digest, bytes.len() as u64), config, annotations, layers)
     }
 
     fn write_manifest(
         &self,
         (id, id_size): (&Digest, u64),
         config: &ImageConfig,
+        annotations: &BTreeMap<String, String>,
         layers: &[(Content, &str)],
     ) -> Result<Image> {
         let list: Vec<Descriptor> = layers
             .iter()
             .map(|(content, media_type)| manifest::descriptor(media_type, &content.digest, content.size))
             .collect::<Result<_>>()?;
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "schemaVersion": 2,
             "mediaType": manifest::OCI_MANIFEST,
             "config": manifest::descriptor(manifest::OCI_CONFIG, id, id_size)?,
             "layers": list,
         });
+        if !annotations.is_empty() {
+            document["annotations"] = serde_json::json!(annotations);
+        }
         let bytes = document.to_string().into_bytes();
         let described = layers.iter().map(|(content, _)| *content).collect();
         let content = Content { digest: *id, size: id_size };

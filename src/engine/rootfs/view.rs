@@ -47,6 +47,11 @@ impl Found {
         &self.parts
     }
 
+    /// True when both are one and the same, from the same layers: nothing in them can differ.
+    pub fn is_same_place(&self, other: &Found) -> bool {
+        self.path == other.path && self.parts == other.parts
+    }
+
     /// The names in a folder, sorted.
     ///
     /// # Errors
