@@ -140,6 +140,60 @@ fn the_same_step_in_two_processes_runs_once() {
     }
 }
 
+/// Every file below a folder whose content or name has `text`.
+fn files_with(folder: &Path, text: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if kind.is_file() {
+            let content = fs::read(&path).unwrap_or_default();
+            let has = content.windows(text.len()).any(|part| part == text.as_bytes());
+            found.extend(has.then_some(path));
+        }
+    }
+    found
+}
+
+/// While a step has a secret, and after everybody was killed, nothing on disk has it, nor any process's arguments.
+#[test]
+fn a_secret_is_nowhere_on_disk_while_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, value) = (dir.path().join("root"), "a-secret-of-the-test-4711");
+    let code = r#"build.from_host{"/bin/busybox"}:run(
+        {"/bin/busybox", "sh", "-c", "[ $(busybox wc -c < /run/secrets/word) = 25 ] && [ ${#WORD} = 25 ] && echo has it; busybox sleep 600"},
+        {secrets={word={env="TEST_SECRET"}}, mounts={{type="secret", id="word", env="WORD"}, {type="secret", id="word"}}})"#;
+    let mut program = Program::new(env!("CARGO_BIN_EXE_moonshell"));
+    program.env("TEST_SECRET", value).arg("--root").arg(&root).args([
+        "--log",
+        "debug",
+        "--progress",
+        "plain",
+        "-e",
+        code,
+    ]);
+    let mut running = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut said, errors) = (String::new(), running.stderr.as_mut().unwrap());
+    while !said.contains("| has it") {
+        let mut bytes = [0; 256];
+        let count = errors.read(&mut bytes).unwrap();
+        assert!(count > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    assert!(!said.contains(value), "{said}");
+    let arguments = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let text = fs::read(entry.path().join("cmdline")).ok()?;
+        String::from_utf8_lossy(&text).contains(value).then(|| entry.path())
+    });
+    assert_eq!(arguments.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(files_with(&root, value), Vec::<std::path::PathBuf>::new(), "while it runs");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(files_with(&root, value), Vec::<std::path::PathBuf>::new(), "after a kill");
+}
+
 /// Whoever waits for a locked cache says so, can be stopped, and gets it when its holder is killed.
 #[test]
 fn a_locked_cache_is_waited_for() {

@@ -127,7 +127,6 @@ fn kind_of(meta: &Metadata) -> char {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
