@@ -610,6 +610,30 @@ function State:exists(path) end
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
 
+---Looks at one file or folder.
+---@param path string Which; a link at its end is looked at itself.
+---@return Entry? # What is there, or nil.
+function State:stat(path) end
+
+---Compares it with another state.
+---Content, kind, mode and owner count, times do not. A folder that is deleted stands for what was in it.
+---@param other State The other state.
+---@return table[] # What differs there: `kind` (`added`, `changed` or `deleted`) and `path`.
+function State:diff(other) end
+
+---Lists the steps that led to it.
+---@return table[] # From the base: `step`, `size`, `layer`, `created`, `cached`, `key`; prints as a table.
+function State:tree() end
+
+---Returns the history an image of it would have, oldest step first.
+---@return table[] # `created_by`, `created`, `comment`, `empty_layer`, `layer`, `size`.
+function State:history() end
+
+---Tells why its last step that was not in the cache had to run.
+---What the step read is compared with what it read the last time it ran.
+---@return table[] # Reasons: `step`, `kind` (`file`, `env`, `parent`, `command`, `option`, `first`, `cached`, `disabled` or `gone`), `name`, `before`, `after`; prints as a sentence.
+function State:why() end
+
 ---@class State.layer.options
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
@@ -1096,6 +1120,87 @@ function build.context(src, opts) end
 ---@param programs string[] Absolute paths.
 ---@return State # A state with just these.
 function build.from_host(programs) end
+
+---@class build.dockerfile.options
+---@field context? string|Context A folder, a tar, `-`, a git URL, or a Context. Default `.`.
+---@field file? string The Dockerfile; `-` for standard input. Default `Dockerfile` in the context.
+---@field text? string The Dockerfile's text instead.
+---@field target? string The stage to build. Default the last one.
+---@field args? table<string, string|number|boolean> Values for ARG.
+---@field contexts? table Contexts, states, images, names or folders to put in the place of names.
+---@field platform? string `OS/ARCH[/VARIANT]` to build for. Default this machine's.
+---@field pull? boolean|"missing"|"always"|"never" When to ask the registry; true for `always`.
+---@field cache? boolean False: take every step even if its result is known. Default true.
+---@field secrets? table Secrets for `--mount=type=secret`, as of State:run.
+---@field ssh? table Agents and keys for `--mount=type=ssh`, as of State:run.
+---@field network? "default"|"none"|"host" Network of RUN.
+---@field allow? string[] `security.insecure` allows `RUN --security=insecure`.
+---@field add_hosts? string[] `NAME:ADDRESS` lines for /etc/hosts.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field memory? size Memory a RUN may use.
+---@field cpus? number Processors a RUN may use.
+---@field cpu_shares? integer Weight when processors are scarce.
+---@field cpuset_cpus? string Which processors it may use, such as `0-3,6`.
+---@field pids_limit? integer Processes and threads it may have.
+---@field shm_size? size Size of /dev/shm.
+---@field tags? string|string[] The image's name or names.
+---@field labels? table<string, string|number|boolean> Labels to put on the image.
+---@field annotations? table<string, string|number|boolean> Annotations of the image's manifest.
+---@field squash? boolean|string One layer of this build's layers; `all`: of all.
+---@field compression? "gzip"|"zstd"|"none" Of new layers.
+---@field output? string|table Where to put the result besides, as of State:commit.
+
+---Builds an image as a Dockerfile says.
+---Only stages the target needs are built, independent ones at the same time. An error has `file`, `line` and `source`, and in a failed step `exit_code`, `stderr` and `state`.
+---@param opts? build.dockerfile.options
+---@return Image # The image.
+function build.dockerfile(opts) end
+
+---Dockerfiles: as tables, and as Lua scripts.
+dockerfile = {}
+
+---Reads a Dockerfile.
+---The table has `args` (the ARG instructions before the first FROM) and `stages`, each with `name`, `base`, `platform`, `from` (the instruction) and `steps`. An instruction has `keyword`, `flags`, `text` (without continuation), `comments` before it and `place` (`file`, `line`, `last`, `source`).
+---@param path string The file.
+---@return table # What it says.
+function dockerfile.parse(path) end
+
+---@class dockerfile.to_lua.options
+---@field context? string The context the script takes. Default `.`.
+---@field target? string The stage to build. Default the last one.
+---@field tags? string|string[] The image's name or names.
+
+---Writes a Lua script that builds what a Dockerfile builds.
+---ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become states. The script needs nothing but the functions of this reference.
+---@param path string The Dockerfile.
+---@param opts? dockerfile.to_lua.options
+---@return string # The script.
+function dockerfile.to_lua(path, opts) end
+
+---Replaces variables as a Dockerfile does.
+---`$x`, `${x}`, `${x:-default}`, `${x%.*}`, `${x/a/b}` and their like; quotes are removed.
+---@param text string The text.
+---@param variables table Names and values.
+---@return string # The result.
+function dockerfile.expand(text, variables) end
+
+---The build cache: what steps made, and where it goes.
+cache = {}
+
+---Lists what builds remember.
+---@return table[] # What was used last comes first: `kind` (`step`, `mount`, `download` or `digests`), `key`, `step`, `size`, `created`, `last_used`, `shared` (an image or container has the layer), `in_use` (a running process stands on it), `remote` (the layer is in a registry only); prints as a table.
+function cache.list() end
+
+---@class cache.prune.options
+---@field keep? size Keep this much of what was used last, such as `"10g"`.
+---@field older? duration Only what was not used for this long, such as `"7d"`.
+---@field all? boolean Also the steps whose layers images have. Default false.
+
+---Removes what builds remember, what was not used for longest first.
+---What running processes stand on stays, this one's states too. Layers of images and containers stay. Without `keep` and `older` everything else goes.
+---@param opts? cache.prune.options
+---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
+function cache.prune(opts) end
 
 ---Registries: passwords and tags.
 registry = {}
