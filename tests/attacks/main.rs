@@ -19,6 +19,7 @@ mod names;
 mod races;
 mod rights;
 mod shared;
+mod steps;
 mod tool;
 
 use std::fs;

@@ -12,7 +12,7 @@ use crate::{Arena, bind, tool};
 
 /// Does something while two names are exchanged all the time by a thread here. The more often the better: in a quiet
 /// moment between two, nothing would be tried.
-fn while_swapping(one: &Path, two: &Path, act: impl FnOnce()) {
+pub fn while_swapping(one: &Path, two: &Path, act: impl FnOnce()) {
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {

@@ -36,6 +36,30 @@ fn a_shell_on_a_terminal() {
     assert_eq!(terminal.end(run).status, 5);
 }
 
+/// The shell of a state, here of one that a failed step left: the usual one, on the terminal, and it forgets.
+#[test]
+fn a_shell_in_a_state() {
+    let stand = Stand::new();
+    let terminal = Terminal::new();
+    let code = "local s = build.from 'bb:1' local e = select(2, pcall(s.run, s, 'echo half > /left; exit 1'))
+        local status = e.state:shell{mounts={'type=cache,target=/c'}}
+        io.stdout:write('status-', status, ' ', tostring(e.state:exists '/made'), ' ', e.state:out('cat /c/kept', {mounts={'type=cache,target=/c'}}))";
+    let run = terminal.start(&stand, code);
+    terminal.until("# ");
+    assert!(terminal.is_raw());
+    terminal.type_in("stty size; tty; cat /left; echo x > /made; echo $((40 + 2)) > /c/kept\r");
+    terminal.until("half");
+    assert!(terminal.screen().contains("33 77\r\n/dev/pts/0\r\n"), "{}", terminal.screen());
+    // Ctrl-C is the shell's.
+    terminal.type_in("sleep 1000\r\x03");
+    terminal.type_in("echo alive-$((1 + 1))\r");
+    terminal.until("alive-2");
+    terminal.type_in("exit 6\r");
+    terminal.until("status-6 false 42");
+    assert!(!terminal.is_raw());
+    assert_eq!(terminal.end(run).status, 0);
+}
+
 #[test]
 fn the_terminal_is_as_before_however_it_ends() {
     let stand = Stand::new();

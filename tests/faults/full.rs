@@ -2,7 +2,7 @@
 
 use crate::disk::{Disk, format};
 use crate::root::Root;
-use crate::sample::{Job, build, pull, steps};
+use crate::sample::{Job, build, mounted_steps, pull, steps};
 
 const POINTS: u64 = 10;
 
@@ -64,6 +64,26 @@ fn a_step_onto_a_full_disk() {
     let root = disk.root();
     root.ok(&steps());
     for free in [0, 4 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 64 << 10, 1 << 20, 3 << 20, 6 << 20] {
+        println!("{free} bytes free");
+        disk.remount(&format!("size={}", disk.used() + free));
+        fails(&root, &step);
+    }
+    disk.remount("size=64m");
+    root.ok(&step);
+    build().repeat(&root, &[]);
+}
+
+#[test]
+fn a_step_with_mounts_onto_a_full_disk() {
+    // What the step itself runs into is in its output, and what it had written is gone with its state.
+    let step = format!(
+        "local ok, e = pcall(function() {} end) if not ok then io.stderr:write(e.stderr or '') error(e) end",
+        mounted_steps(false)
+    );
+    let disk = Disk::memory("size=64m");
+    let root = disk.root();
+    root.ok(&format!("{} build.scratch():write('/d/file', 'other')", steps()));
+    for free in [0, 4 << 10, 16 << 10, 32 << 10, 1 << 20, 3 << 20] {
         println!("{free} bytes free");
         disk.remount(&format!("size={}", disk.used() + free));
         fails(&root, &step);

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::disk::Disk;
 use crate::process::Run;
 use crate::root::Root;
-use crate::sample::{Job, Random, build, pull};
+use crate::sample::{Job, Random, build, mounted, mounted_steps, pull};
 
 const ROUNDS: usize = 50;
 
@@ -40,6 +40,28 @@ fn a_killed_pull_leaves_nothing_and_is_repeated() {
 #[test]
 fn a_killed_build_leaves_nothing_and_is_repeated() {
     at_any_moment(build());
+}
+
+#[test]
+fn a_killed_step_with_mounts_leaves_nothing_and_is_repeated() {
+    at_any_moment(mounted());
+}
+
+/// The state that a failed step left is gone with whoever had it.
+#[test]
+fn a_killed_program_leaves_no_failed_states() {
+    let disk = Disk::memory("size=64m");
+    let root = disk.root();
+    let code = format!(
+        "{} local e = select(2, pcall(s.run, s, 'cat /data > /left; exit 1')) print(#e.state:read '/left') io.stdout:flush() \
+         e.state:run 'echo up; sleep 7654'",
+        mounted_steps(true)
+    );
+    let run = root.start(&code);
+    run.until_printed("2097152\n");
+    run.signal(Signal::KILL);
+    run.end();
+    mounted().repeat(&root, &[]);
 }
 
 /// A container that says when it runs, and has a cgroup.

@@ -137,6 +137,31 @@ pub fn build() -> &'static Job {
     JOB.get_or_init(|| Job::new(format!("{}\nprint(s:commit('built:1').digest)", steps()), "built:1", false))
 }
 
+/// The steps of a build with mounts of every kind, up to its last state `s`; `cache` says whether a cache is among them.
+pub fn mounted_steps(cache: bool) -> String {
+    let cache = if cache { r#""type=cache,target=/c,sharing=locked","# } else { "" };
+    format!(
+        r#"{}
+        local other = build.scratch():write("/d/file", "other")
+        s = s:run("mkdir -p /c /opt; cat /data >> /c/log; cat /data > /m/data; cat /data > /o/more; cat /run/secrets/t /f /o/file > /seen", {{
+            secrets={{t={{value="secret"}}}},
+            mounts={{{cache} "type=tmpfs,target=/opt/m", {{type="tmpfs", target="/m"}}, {{type="secret", id="t", required=true}},
+                {{type="file", target="/f", content="content"}}, {{target="/o", from=other, source="/d", rw=true}},
+                {{target="/host", source="{}", rw=true}}}}}})
+        "#,
+        steps(),
+        data().parent().unwrap().display()
+    )
+}
+
+/// A build with a step that has mounts.
+pub fn mounted() -> &'static Job {
+    static JOB: OnceLock<Job> = OnceLock::new();
+    JOB.get_or_init(|| {
+        Job::new(format!("{}\nprint(s:commit('mounted:1').digest)", mounted_steps(true)), "mounted:1", false)
+    })
+}
+
 /// The pull of an image of five layers from a registry that runs as long as the tests.
 pub fn pull() -> &'static Job {
     static JOB: OnceLock<(Job, RegistryServer)> = OnceLock::new();

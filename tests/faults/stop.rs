@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::disk::Disk;
-use crate::sample::{Job, Random, build, pull};
+use crate::sample::{Job, Random, build, mounted, pull};
 
 const ROUNDS: usize = 10;
 
@@ -46,6 +46,11 @@ fn at_any_moment(job: &Job) {
 #[test]
 fn a_pull_that_is_stopped_leaves_nothing() {
     at_any_moment(pull());
+}
+
+#[test]
+fn a_step_with_mounts_that_is_stopped_leaves_nothing() {
+    at_any_moment(mounted());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::super::api::{Param, Type, option};
 use super::super::container::host_folder;
 use super::super::{Options, args};
 use super::StateHandle;
+use super::context::ContextHandle;
 use crate::engine::build::mounts::reading::{Word, parse, read};
 use crate::engine::build::mounts::{Kind, MountFrom, Secret, StepMount};
 use crate::engine::error::{Error, Kind as ErrorKind, OsContext, Result};
@@ -75,6 +76,8 @@ fn words(table: &Table) -> Result<Vec<(String, Word)>> {
                 MountFrom::Image(Box::new(image.clone()))
             } else if let Ok(state) = handle.borrow::<StateHandle>() {
                 MountFrom::State(state.0.clone())
+            } else if let Ok(context) = handle.borrow::<ContextHandle>() {
+                MountFrom::Context(context.get()?)
             } else {
                 return Err(Error::invalid(format!("mount: '{key}' cannot be {}", args::describe(&value))));
             }),

@@ -198,7 +198,7 @@ impl State {
     }
 
     /// It stands on what a failed step had written: nothing of it is kept in the cache.
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
     }
 

@@ -93,6 +93,12 @@ impl Engine {
         self.cancel().check()?;
         let mut options = options.clone();
         options.check()?;
+        if let (Target::State(state), false) = (target, options.auto_remove)
+            && state.is_held()
+        {
+            let error = Error::invalid("what a failed step left goes away with its state: no container can stay on it");
+            return Err(error.with_hint("run it in the foreground, to be removed at its end"));
+        }
         let _in_use = self.store().shared(self.cancel())?;
         let platform = options.platform.as_deref().map(str::parse).transpose()?;
         let found = self.find_target(target, pull, platform.as_ref())?;

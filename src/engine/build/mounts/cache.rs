@@ -14,6 +14,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+
 use super::super::super::Engine;
 use super::super::super::container::data::copy_folder;
 use super::super::super::digest::Digest;
@@ -36,7 +38,14 @@ pub struct Cache {
 impl Cache {
     /// Nobody has taken the folder away while this one waited for its lock.
     fn is_whole(&self, engine: &Engine, lock: &Path) -> Result<bool> {
-        Ok(engine.store().is_at(&self.lock, lock)? && self.path.exists())
+        let is_whole = engine.store().is_at(&self.lock, lock)? && self.path.exists();
+        if let (true, Some(dir)) = (is_whole, self.path.parent()) {
+            // When it was last used: what was not for longest is pruned first.
+            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+            let times = Timestamps { last_access: now, last_modification: now };
+            utimensat(CWD, dir, &times, AtFlags::empty()).os(|| format!("set the time of {}", dir.display()))?;
+        }
+        Ok(is_whole)
     }
 }
 

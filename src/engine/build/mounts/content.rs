@@ -1,14 +1,16 @@
 //! The key of a folder or file that a step sees: what is in it, not when it was written or who owns it.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::super::super::cancel::Cancel;
 use super::super::super::digest::{Digest, Hashing};
 use super::super::super::error::{Error, OsContext, Result};
+use super::super::stat_cache::{Looked, StatCache};
 
 /// What is known of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +21,12 @@ pub struct Content {
     pub stamp: Digest,
 }
 
-/// Which names, relative to the tree, count as if they were not there.
-pub type Ignore<'a> = dyn Fn(&Path, bool) -> bool + 'a;
-
-/// The key of what is at `root`.
+/// The key of what is at `root`. Files that `known` knows are not read.
 ///
 /// # Errors
 /// `interrupted`, `os`.
-pub fn content_key(root: &Path, ignore: Option<&Ignore<'_>>, cancel: &Cancel) -> Result<Content> {
-    let mut walk = Walk { ignore, cancel, text: Some(Vec::new()), stamps: Vec::new() };
+pub(super) fn content_key(root: &Path, known: Option<&mut StatCache>, cancel: &Cancel) -> Result<Content> {
+    let mut walk = Walk { known, cancel, text: Some(Vec::new()), stamps: Vec::new() };
     walk.entry(root, Path::new(""))?;
     Ok(Content { digest: Digest::of(walk.text.unwrap_or_default()), stamp: Digest::of(walk.stamps) })
 }
@@ -36,14 +35,14 @@ pub fn content_key(root: &Path, ignore: Option<&Ignore<'_>>, cancel: &Cancel) ->
 ///
 /// # Errors
 /// As [`content_key`].
-pub fn stamp(root: &Path, ignore: Option<&Ignore<'_>>, cancel: &Cancel) -> Result<Digest> {
-    let mut walk = Walk { ignore, cancel, text: None, stamps: Vec::new() };
+pub fn stamp(root: &Path, cancel: &Cancel) -> Result<Digest> {
+    let mut walk = Walk { known: None, cancel, text: None, stamps: Vec::new() };
     walk.entry(root, Path::new(""))?;
     Ok(Digest::of(walk.stamps))
 }
 
 struct Walk<'a> {
-    ignore: Option<&'a Ignore<'a>>,
+    known: Option<&'a mut StatCache>,
     cancel: &'a Cancel,
     // What makes the digest; none when only stamps are wanted.
     text: Option<Vec<u8>>,
@@ -58,15 +57,12 @@ impl Walk<'_> {
         let is_root = name.as_os_str().is_empty();
         let meta = if is_root { fs::metadata(path) } else { fs::symlink_metadata(path) }.os(what)?;
         let kind = meta.file_type();
-        if !is_root && self.ignore.is_some_and(|ignore| ignore(name, kind.is_dir())) {
-            return Ok(());
-        }
         let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
         self.stamps.extend(format!("{} {} {times:?} ", meta.ino(), meta.size()).bytes());
         self.stamps.extend(name.as_os_str().as_bytes());
         self.stamps.push(0);
         if self.text.is_some() {
-            let what_it_is = describe(path, &meta)?;
+            let what_it_is = self.describe(path, &meta)?;
             let line =
                 format!("{} {} {:o} {what_it_is} ", name.as_os_str().len(), kind_of(&meta), meta.mode() & 0o7777);
             if let Some(text) = &mut self.text {
@@ -87,6 +83,37 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    /// What counts of a thing besides its name, kind and mode.
+    fn describe(&mut self, path: &Path, meta: &Metadata) -> Result<String> {
+        let what = || format!("read {}", path.display());
+        let kind = meta.file_type();
+        if kind.is_symlink() {
+            return Ok(Digest::of(fs::read_link(path).os(what)?.as_os_str().as_bytes()).to_string());
+        }
+        if !kind.is_file() {
+            return Ok(meta.rdev().to_string());
+        }
+        let looked = Looked::from(meta);
+        if let Some(digest) = self.known.as_mut().and_then(|known| known.get(&looked)) {
+            return Ok(digest.to_string());
+        }
+        let started = SystemTime::now();
+        let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).os(what)?;
+        // Between the look and the opening something else may have come.
+        if Looked::from(&file.metadata().os(what)?) != looked {
+            return Err(Error::integrity(format!("{} changed while it was read", path.display())));
+        }
+        let mut reader = Hashing::new(file);
+        io::copy(&mut reader, &mut io::sink()).os(what)?;
+        let digest = reader.finish().1;
+        if let Some(known) = &mut self.known {
+            known.add(&looked, &digest, started);
+        }
+        Ok(digest.to_string())
+    }
+}
+
 fn kind_of(meta: &Metadata) -> char {
     let kind = meta.file_type();
     match () {
@@ -98,30 +125,6 @@ fn kind_of(meta: &Metadata) -> char {
         () if kind.is_block_device() => 'b',
         () => 'c',
     }
-}
-
-/// What counts of a thing besides its name, kind and mode.
-fn describe(path: &Path, meta: &Metadata) -> Result<String> {
-    let what = || format!("read {}", path.display());
-    let kind = meta.file_type();
-    if kind.is_symlink() {
-        return Ok(Digest::of(fs::read_link(path).os(what)?.as_os_str().as_bytes()).to_string());
-    }
-    if !kind.is_file() {
-        return Ok(meta.rdev().to_string());
-    }
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).os(what)?;
-    // Between the look and the opening something else may have come.
-    if !file.metadata().os(what)?.is_file() {
-        return Err(Error::integrity(format!("{} changed while it was read", path.display())));
-    }
-    digest(file).os(what)
-}
-
-fn digest(file: File) -> io::Result<String> {
-    let mut reader = Hashing::new(file);
-    io::copy(&mut reader, &mut io::sink())?;
-    Ok(reader.finish().1.to_string())
 }
 
 #[cfg(test)]
@@ -137,7 +140,7 @@ mod tests {
         fs::write(dir.path().join("sub/a"), "a").unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("sub/link")).unwrap();
         let first = key();
-        File::options()
+        fs::File::options()
             .write(true)
             .open(dir.path().join("sub/a"))
             .unwrap()
@@ -145,16 +148,12 @@ mod tests {
             .unwrap();
         let touched = key();
         assert!(touched.digest == first.digest && touched.stamp != first.stamp);
-        assert_eq!(stamp(dir.path(), None, &cancel).unwrap(), touched.stamp);
+        assert_eq!(stamp(dir.path(), &cancel).unwrap(), touched.stamp);
         fs::write(dir.path().join("sub/a"), "b").unwrap();
         assert_ne!(key().digest, first.digest);
         fs::write(dir.path().join("sub/a"), "a").unwrap();
         assert_eq!(key().digest, first.digest);
         fs::rename(dir.path().join("sub/a"), dir.path().join("sub/b")).unwrap();
         assert_ne!(key().digest, first.digest);
-        let ignore: &Ignore<'_> = &|name, _| name == Path::new("sub");
-        let empty = content_key(dir.path(), Some(ignore), &cancel).unwrap();
-        fs::remove_dir_all(dir.path().join("sub")).unwrap();
-        assert_eq!(key().digest, empty.digest);
     }
 }

@@ -8,7 +8,7 @@
 
 mod agent;
 mod cache;
-pub mod content;
+mod content;
 pub mod reading;
 mod ready;
 mod secret;
@@ -26,7 +26,9 @@ use super::super::error::{Error, Kind as ErrorKind, OsContext, Result};
 use super::super::image::{Image, Policy};
 use super::super::inroot::Root;
 use super::super::sys;
+use super::context::Context;
 use super::settings::join_workdir;
+use super::stat_cache::StatCache;
 use super::{State, StepOptions};
 
 pub(super) use ready::ready;
@@ -41,6 +43,8 @@ pub enum MountFrom {
     Host(PathBuf),
     /// A folder of the host that its sources cannot leave.
     Folder(PathBuf),
+    /// What a context has, without what its rules leave out; its sources cannot leave it.
+    Context(Context),
     /// Another state.
     State(State),
     /// An image.
@@ -221,6 +225,11 @@ fn find(engine: &Engine, from: &MountFrom, source: &str, with_content: bool) -> 
         let message = format!("cannot mount '{}': no such file or folder on the host", shown.display());
         move |error: Error| if error.kind() == ErrorKind::NotFound { Error::not_found(message) } else { error }
     };
+    let confined = |root: &Root, folder: &Path| {
+        let shown = folder.join(source.trim_start_matches('/'));
+        let fd = root.open_with(source, OFlags::PATH).map_err(missing(&shown))?;
+        Ok::<_, Error>((fd, shown))
+    };
     let (fd, shown) = match from {
         MountFrom::State(state) => return Ok(of_state(state.clone())),
         MountFrom::Image(image) => return Ok(of_state(State::from_image(engine, image)?)),
@@ -234,10 +243,11 @@ fn find(engine: &Engine, from: &MountFrom, source: &str, with_content: bool) -> 
             let fd = openat(CWD, &shown, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
             (fd.os(|| format!("open {}", shown.display())).map_err(missing(&shown))?, shown)
         }
-        MountFrom::Folder(folder) => {
-            let shown = folder.join(source.trim_start_matches('/'));
-            (Root::open(folder)?.open_with(source, OFlags::PATH).map_err(missing(&shown))?, shown)
+        MountFrom::Folder(folder) => confined(&Root::open(folder)?, folder)?,
+        MountFrom::Context(context) if context.has_rules() => {
+            confined(&Root::open(context.filtered(engine)?)?, context.folder())?
         }
+        MountFrom::Context(context) => confined(context.root(), context.folder())?,
     };
     let kind = FileType::from_raw_mode(fstat(&fd).os(|| format!("stat {}", shown.display()))?.st_mode);
     let is_dir = match kind {
@@ -246,8 +256,25 @@ fn find(engine: &Engine, from: &MountFrom, source: &str, with_content: bool) -> 
         _ => return Err(Error::invalid(format!("cannot mount '{}': it is neither file nor folder", shown.display()))),
     };
     let path = sys::fd::path(&fd);
-    let content = if with_content { Some(content_key(&path, None, engine.cancel())?) } else { None };
+    let content = if with_content { Some(key_of_files(engine, from, &path, &shown)?) } else { None };
     Ok(Files::Host { fd, shown, is_dir, content })
+}
+
+/// The key of files of the host; what was read before and looks the same is not read again.
+fn key_of_files(engine: &Engine, from: &MountFrom, path: &Path, shown: &Path) -> Result<Content> {
+    let store = engine.store();
+    if let MountFrom::Context(context) = from
+        && !context.has_rules()
+    {
+        let mut known = context.stats(store);
+        let content = content_key(path, known.as_mut(), engine.cancel())?;
+        known.iter_mut().for_each(|known| known.save(store));
+        return Ok(content);
+    }
+    let mut known = StatCache::open(store, &shown.to_string_lossy());
+    let content = content_key(path, Some(&mut known), engine.cancel())?;
+    known.save(store);
+    Ok(content)
 }
 
 impl Seen<'_> {
@@ -295,7 +322,7 @@ impl Seen<'_> {
     /// `integrity`, `interrupted`, `os`.
     pub(super) fn check(&self, engine: &Engine) -> Result<()> {
         let Some(Files::Host { fd, shown, content: Some(content), .. }) = &self.files else { return Ok(()) };
-        if stamp(&sys::fd::path(fd), None, engine.cancel())? == content.stamp {
+        if stamp(&sys::fd::path(fd), engine.cancel())? == content.stamp {
             return Ok(());
         }
         let error = Error::integrity(format!("'{}' changed while a step that mounts it ran", shown.display()));

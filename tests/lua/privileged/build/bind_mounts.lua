@@ -72,6 +72,30 @@ end
 check.fails("not_found", "cannot mount '/l/none': the state has no such file or folder", nil, out, "true", { target = "/m", from = l, source = "/l/none" })
 check.same(select(2, pcall(out, "true", { target = "/m", from = l, source = "/l/loop" })).kind, "invalid_argument")
 
+-- contexts: what their rules leave, and nothing outside
+local c <close> = fs.tempdir()
+fs.mkdir(c.path .. "/src/gen")
+fs.write(c.path .. "/src/a.c", "a\n")
+fs.write(c.path .. "/src/a.o", "object\n")
+fs.write(c.path .. "/src/gen/b.o", "object\n")
+host.run { "ln", "-s", "/etc/passwd", c.path .. "/src/out" }
+host.run { "ln", "-s", "../../../../../../etc", c.path .. "/up" }
+local ctx = build.context(c.path, { ignore = { "**/*.o" } })
+check.same(out("cd /m; find . | sort | tr '\n' ' '", { target = "/m", from = ctx }), ". ./src ./src/a.c ./src/gen ./src/out ./up ")
+check.same(out("find /m | sort | tr '\n' ' '", { target = "/m", from = build.context(c.path), source = "src" }), "/m /m/a.c /m/a.o /m/gen /m/gen/b.o /m/out ")
+check.same(out("cat /m", { target = "/m", from = ctx, source = "/src/../../src/a.c" }), "a")
+for _, source in ipairs { "/src/out", "up/passwd" } do
+  for _, from in ipairs { ctx, build.context(c.path) } do
+    check.fails("not_found", "cannot mount '" .. c.path .. "/" .. source:gsub("^/", "") .. "': no such file or folder on the host", nil, out, "true", { target = "/m", from = from, source = source })
+  end
+end
+local function of(context) return s:run("cat /m/a.c; cat /proc/sys/kernel/random/uuid > /stamp", { mounts = { { target = "/m", from = context, source = "src" } } }):read "/stamp" end
+local known = of(ctx)
+fs.write(c.path .. "/src/a.o", "another\n")
+check.same(of(build.context(c.path, { ignore = { "**/*.o" } })), known, "what is left out does not count")
+fs.write(c.path .. "/src/a.c", "changed\n")
+check.same(of(build.context(c.path, { ignore = { "**/*.o" } })) == known, false)
+
 -- what is wrong is named
 local function fails(kind, message, hint, mount) return check.fails(kind, message, hint, s.run, s, "true", { mounts = { mount } }) end
 fails("not_found", "cannot mount '" .. dir.path .. "/none': no such file or folder on the host", nil, { target = "/m", source = dir.path .. "/none" })

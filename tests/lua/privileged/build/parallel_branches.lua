@@ -26,9 +26,9 @@ local long = ("%s; touch /half; sleep 98765"):format(waits(meet, "ready"))
 local ok, err = pcall(parallel,
   function() return base:run(long) end,
   function() return base:run(calls(meet, "go") .. "; exit 7") end)
-check.same({ ok, err.exit_code }, { false, 7 })
--- The error holds what its step had written; no longer.
+check.same({ ok, err.exit_code, err.state:read "/got" }, { false, 7, "ready\n" })
+-- What the failed one had written goes with its error.
 err = nil
-collectgarbage()
+collectgarbage() collectgarbage()
 check.same(left(), before)
 check.same(host.run({ "pgrep", "-f", "sleep 98765" .. "$" }, { check = false, capture = true }).stdout, "")
