@@ -16,11 +16,7 @@ pub fn list(
     columns: &'static [(&'static str, &'static str)],
 ) -> mlua::Result<Table> {
     let table = lua.create_sequence_from(items)?;
-    let metatable = lua.create_table()?;
-    metatable.raw_set("__name", "list")?;
-    metatable.raw_set("__tostring", lua.create_function(move |lua, list: Table| render(lua, &list, columns))?)?;
-    table.set_metatable(Some(metatable))?;
-    Ok(table)
+    printing(lua, table, lua.create_function(move |lua, list: Table| render(lua, &list, columns))?)
 }
 
 fn render(lua: &Lua, list: &Table, columns: &[(&str, &str)]) -> mlua::Result<String> {
@@ -33,6 +29,39 @@ fn render(lua: &Lua, list: &Table, columns: &[(&str, &str)]) -> mlua::Result<Str
         lines.push(cells);
     }
     Ok(grid(columns.iter().map(|(heading, _)| heading.to_string()).collect(), lines))
+}
+
+/// Makes a Lua list of plain tables that prints as a table with the given columns (heading, key).
+///
+/// # Errors
+/// When memory is short.
+pub fn tables(lua: &Lua, items: Vec<Table>, columns: &'static [(&'static str, &'static str)]) -> mlua::Result<Table> {
+    let list = lua.create_sequence_from(items)?;
+    let text = move |_: &Lua, list: Table| {
+        let line = |item: mlua::Result<Table>| -> mlua::Result<Vec<String>> {
+            let item = item?;
+            columns.iter().map(|(_, key)| shown(key, item.get(*key)?)).collect()
+        };
+        let lines = list.sequence_values::<Table>().map(line).collect::<mlua::Result<Vec<_>>>()?;
+        Ok(grid(columns.iter().map(|(heading, _)| heading.to_string()).collect(), lines))
+    };
+    printing(lua, list, lua.create_function(text)?)
+}
+
+/// Makes a list print as a text.
+///
+/// # Errors
+/// When memory is short.
+pub fn with_text(lua: &Lua, list: Table, text: String) -> mlua::Result<Table> {
+    printing(lua, list, lua.create_function(move |_, _: Table| Ok(text.clone()))?)
+}
+
+fn printing(lua: &Lua, list: Table, text: mlua::Function) -> mlua::Result<Table> {
+    let metatable = lua.create_table()?;
+    metatable.raw_set("__name", "list")?;
+    metatable.raw_set("__tostring", text)?;
+    list.set_metatable(Some(metatable))?;
+    Ok(list)
 }
 
 /// An aligned table without lines.
@@ -78,9 +107,17 @@ fn cell(lua: &Lua, rows: &Api, item: &AnyUserData, name: &str) -> mlua::Result<S
         Some(field) => (field.get)(lua, item)?,
         None => Value::Nil,
     };
+    shown(name, value)
+}
+
+fn shown(name: &str, value: Value) -> mlua::Result<String> {
     Ok(match value {
         Value::Nil => String::new(),
         Value::Integer(bytes) if name == "size" => human_size(bytes),
+        // As digests are shown: enough to tell them apart.
+        Value::String(key) if name == "key" => {
+            key.to_string_lossy().trim_start_matches("sha256:").chars().take(12).collect()
+        }
         Value::Table(list) => list.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>()?.join(", "),
         other => other.to_string()?,
     })

@@ -44,6 +44,7 @@
 pub mod api;
 pub mod args;
 pub mod build;
+mod cache;
 mod call;
 pub mod class;
 mod complete;
@@ -77,6 +78,11 @@ pub fn modules() -> Vec<Module> {
             functions: container::rows(),
         },
         Module { name: "build", summary: "Builds: cached steps from state to state.", functions: build::rows() },
+        Module {
+            name: "cache",
+            summary: "The build cache: what steps made, and where it goes.",
+            functions: cache::rows(),
+        },
         Module { name: "registry", summary: "Registries: passwords and tags.", functions: registry::rows() },
         Module { name: "host", summary: "The machine this script runs on.", functions: host::rows() },
         Module { name: "fs", summary: "Files of the host.", functions: fs::rows() },
@@ -97,6 +103,7 @@ pub fn classes() -> Vec<Class> {
         container::lines_class(),
         container::events_class(),
         build::class(),
+        build::context::class(),
         build::entry_class(),
         host::result_class(),
         fs::folder_class(),

@@ -307,15 +307,32 @@ local State = {}
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
 ---Runs a program; what it changes is in the new state.
----Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
+---Cached by parent, command, options and the files of bind mounts; not by what caches hold, what secrets say, nor by limits. An error carries `exit_code`, `stderr` (the last output) and `state` (with what the program had written: read, list, run, `shell` work there; it is kept only as long as it is used).
 ---@param cmd command A line for the image's shell, or an argument vector.
 ---@param opts? State.run.options
 ---@return State # The new state.
@@ -325,8 +342,25 @@ function State:run(cmd, opts) end
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
@@ -339,17 +373,52 @@ function State:run(cmd, opts) end
 ---@return string # Its standard output without the last line end.
 function State:out(cmd, opts) end
 
+---@class State.shell.options
+---@field command? command Run this instead of a shell.
+---@field input? string What it reads on standard input, instead of the terminal.
+---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
+---@field timeout? duration Kill it after this long.
+
+---Opens a shell in the state; what is changed there is forgotten.
+---With a terminal where there is one; without one it needs a `command`.
+---@param opts? State.shell.options
+---@return integer # Its exit code.
+function State:shell(opts) end
+
 ---@class State.copy.options
----@field from? State|Image|string Copy from there instead.
----@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image. Default root.
----@field chmod? string Octal mode, such as `"0755"`.
+---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
+---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
+---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
+---@field link? boolean Make a layer that does not depend on what is below it. Default false.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
----Copies files of the host, or of another state, by content.
----Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---Copies files of the host, of a context or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Sources may be patterns with `*`, `?` and `[a-z]`; one that fits nothing copies nothing. Relative sources start at the current folder, relative targets at the working folder. Those of a context start at its folder, which they cannot leave.
 ---@param src string|string[] One source or a list.
 ---@param dst string Where to.
 ---@param opts? State.copy.options
@@ -541,6 +610,30 @@ function State:exists(path) end
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
 
+---Looks at one file or folder.
+---@param path string Which; a link at its end is looked at itself.
+---@return Entry? # What is there, or nil.
+function State:stat(path) end
+
+---Compares it with another state.
+---Content, kind, mode and owner count, times do not. A folder that is deleted stands for what was in it.
+---@param other State The other state.
+---@return table[] # What differs there: `kind` (`added`, `changed` or `deleted`) and `path`.
+function State:diff(other) end
+
+---Lists the steps that led to it.
+---@return table[] # From the base: `step`, `size`, `layer`, `created`, `cached`, `key`; prints as a table.
+function State:tree() end
+
+---Returns the history an image of it would have, oldest step first.
+---@return table[] # `created_by`, `created`, `comment`, `empty_layer`, `layer`, `size`.
+function State:history() end
+
+---Tells why its last step that was not in the cache had to run.
+---What the step read is compared with what it read the last time it ran.
+---@return table[] # Reasons: `step`, `kind` (`file`, `env`, `parent`, `command`, `option`, `first`, `cached`, `disabled` or `gone`), `name`, `before`, `after`; prints as a sentence.
+function State:why() end
+
 ---@class State.layer.options
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
@@ -583,6 +676,24 @@ function State:merge(other, opts) end
 ---@param opts? State.commit.options
 ---@return Image # The image.
 function State:commit(ref, opts) end
+
+---A folder that builds copy from and cannot leave; `<close>` gives it up.
+---@class Context
+---@field folder string The folder of the host it stands for.
+local Context = {}
+
+---Reads a file, whatever the rules say.
+---@param path string Which; links lead nowhere but into the context.
+---@return string? # Its content; nil when nothing is there.
+function Context:read(path) end
+
+---Tells whether something is there, whatever the rules say.
+---@param path string What; links are followed inside the context.
+---@return boolean # Whether it is.
+function Context:exists(path) end
+
+---Gives the context up; what was unpacked for it is removed.
+function Context:close() end
 
 ---Something in a folder of a state.
 ---@class Entry
@@ -993,11 +1104,40 @@ function build.from(base, opts) end
 ---@return State # An empty state.
 function build.scratch() end
 
+---@class build.context.options
+---@field ignore? string|string[] Rules of what to leave out of copies.
+---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
+
+---Opens a folder that builds copy from and that they cannot leave.
+---Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
+---@param src string|Context A folder, an archive or `-`; or a Context.
+---@param opts? build.context.options
+---@return Context # The context.
+function build.context(src, opts) end
+
 ---Starts a build from programs of this host.
 ---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.
 ---@param programs string[] Absolute paths.
 ---@return State # A state with just these.
 function build.from_host(programs) end
+
+---The build cache: what steps made, and where it goes.
+cache = {}
+
+---Lists what builds remember.
+---@return table[] # What was used last comes first: `kind` (`step`, `mount`, `download` or `digests`), `key`, `step`, `size`, `created`, `last_used`, `shared` (an image or container has the layer), `in_use` (a running process stands on it), `remote` (the layer is in a registry only); prints as a table.
+function cache.list() end
+
+---@class cache.prune.options
+---@field keep? size Keep this much of what was used last, such as `"10g"`.
+---@field older? duration Only what was not used for this long, such as `"7d"`.
+---@field all? boolean Also the steps whose layers images have. Default false.
+
+---Removes what builds remember, what was not used for longest first.
+---What running processes stand on stays, this one's states too. Layers of images and containers stay. Without `keep` and `older` everything else goes.
+---@param opts? cache.prune.options
+---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
+function cache.prune(opts) end
 
 ---Registries: passwords and tags.
 registry = {}

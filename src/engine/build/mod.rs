@@ -6,22 +6,36 @@
 //! ```text
 //! ROOT/cache/steps/KEY       StepRecord: the layer a step made, when, and what it was
 //! ROOT/cache/steps/KEY.out   what a step printed, for steps asked for their output
+//! ROOT/cache/inputs/KEY      what a step had read, to say why the next one ran
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
 pub(super) mod cache;
 pub(super) mod commit;
+mod context;
 mod copy;
+mod expand;
 mod files;
 mod flatten;
+mod globs;
+mod history;
 mod host;
+mod ignore;
+mod listing;
 mod merge;
+mod mode;
+pub mod mounts;
 mod parts;
+mod prune;
+mod reading;
 pub(super) mod record;
 mod remote;
 mod run;
 pub mod settings;
+mod source;
+mod stat_cache;
 mod tree;
+mod unpack;
 mod why;
 
 use std::path::PathBuf;
@@ -32,13 +46,17 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
-use super::store::Workspace;
+use super::store::{Workspace, random_id};
 
 pub use cache::Manner;
 pub use commit::{CommitOptions, Output, Squash, compression, time};
+pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use files::{FileEntry, WriteOptions};
-pub use run::StepOptions;
+pub use history::{Difference, StateHistory, TreeStep};
+pub use mode::ModeChange;
+pub use prune::{CacheEntry, EntryKind, PruneOptions, Pruned};
+pub use run::{StepFailure, StepOptions};
 pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
@@ -177,6 +195,14 @@ impl State {
     /// It stands on what a failed step had written: nothing of it is kept in the cache.
     fn is_held(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
+    }
+
+    /// The state with a layer that nobody keeps, under a key that nothing else has.
+    fn holding(&self, layer: Arc<Workspace>, words: String) -> Result<State> {
+        let key = key_of(&["held", &random_id()?]);
+        let layers = self.0.layers.iter().cloned().chain([StateLayer::Held(layer)]).collect();
+        let (parent, config) = (Some(self.clone()), self.0.config.clone());
+        Ok(State(Arc::new(Inner { key, parent, base: None, layers, config, step: Step::start(words) })))
     }
 
     /// The configuration so far.

@@ -70,7 +70,7 @@ pub(super) fn path(store: &Store, key: &Digest) -> PathBuf {
 /// `os`.
 pub(super) fn read(store: &Store, key: &Digest) -> Result<Option<StepRecord>> {
     let path = path(store, key);
-    let mut read = || -> io::Result<Option<StepRecord>> {
+    let read = || -> io::Result<Option<StepRecord>> {
         let file = match File::open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,

@@ -93,18 +93,36 @@ impl Store {
     }
 
     fn mark(&self, limit: u64) -> Result<Marks> {
-        let mut marks = Marks::default();
-        for named in self.list_refs()? {
-            self.mark_manifest(&named.target.digest().to_string().parse()?, limit, &mut marks);
-        }
-        for folder in list(&self.join("containers"))? {
-            self.mark_container(&folder, limit, &mut marks)?;
-        }
+        let mut marks = self.mark_images(limit)?;
+        let pinned = self.pinned()?;
         for entry in list(&self.join("cache/steps"))? {
-            let record = fs::read(&entry).ok().and_then(|text| serde_json::from_slice::<Step>(&text).ok());
-            marks.layers.extend(record.and_then(|record| record.layer));
+            let name = file_name(&entry);
+            match name.split_once('.') {
+                None => marks.layers.extend(step_layer(&entry)),
+                // A record that was replaced, of which only a running process knows.
+                Some((key, old)) if old.starts_with("old-") => match pinned.contains(key) {
+                    true => marks.layers.extend(step_layer(&entry)),
+                    false => drop(fs::remove_file(&entry)),
+                },
+                Some(_) => {}
+            }
         }
-        // The folder an image's layer is a link to stays with it.
+        self.mark_targets(&mut marks);
+        Ok(marks)
+    }
+
+    /// The layers that images and containers stand on.
+    ///
+    /// # Errors
+    /// `integrity` when a name's descriptor or a container's record is damaged, `os`.
+    pub fn needed_layers(&self, metadata_limit: u64) -> Result<HashSet<String>> {
+        let mut marks = self.mark_images(metadata_limit)?;
+        self.mark_targets(&mut marks);
+        Ok(marks.layers)
+    }
+
+    /// The folder an image's layer is a link to stays with it.
+    fn mark_targets(&self, marks: &mut Marks) {
         let targets: Vec<String> = marks
             .layers
             .iter()
@@ -112,6 +130,16 @@ impl Store {
             .map(|target| target.to_string_lossy().into_owned())
             .collect();
         marks.layers.extend(targets);
+    }
+
+    fn mark_images(&self, limit: u64) -> Result<Marks> {
+        let mut marks = Marks::default();
+        for named in self.list_refs()? {
+            self.mark_manifest(&named.target.digest().to_string().parse()?, limit, &mut marks);
+        }
+        for folder in list(&self.join("containers"))? {
+            self.mark_container(&folder, limit, &mut marks)?;
+        }
         Ok(marks)
     }
 
@@ -185,11 +213,18 @@ impl Store {
     }
 }
 
-fn file_name(path: &Path) -> String {
+/// The layer that a step's record names.
+pub(in super::super) fn step_layer(record: &Path) -> Option<String> {
+    serde_json::from_slice::<Step>(&fs::read(record).ok()?).ok()?.layer
+}
+
+/// The last part of a path.
+pub(in super::super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn list(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// What is in a folder; nothing if it is not there.
+pub(in super::super) fn list(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let what = || format!("list {}", dir.display());
     match fs::read_dir(dir) {
         Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>().os(what),

@@ -45,6 +45,19 @@ local function of_images(used)
   return row("Images", #list, active, size, free)
 end
 
+local function of_cache()
+  local list, active, size, free = cache.list(), 0, 0, 0
+  for _, entry in ipairs(list) do
+    active = active + (entry.in_use and 1 or 0)
+    -- What an image has as well counts there.
+    if not entry.shared then
+      size = size + entry.size
+      free = free + (entry.in_use and 0 or entry.size)
+    end
+  end
+  return row("Build Cache", #list, active, size, free)
+end
+
 return {
   summary = "Show what takes space",
   flags = { format.flag() },
@@ -63,7 +76,7 @@ return {
         free = free + bytes
       end
     end
-    format.rows({ of_images(used), row("Containers", #list, active, size, free) }, {
+    format.rows({ of_images(used), row("Containers", #list, active, size, free), of_cache() }, {
       format = flags.format,
       headings = HEADINGS,
       columns = { "Type", "TotalCount", "Active", "Size", "Reclaimable" },

@@ -11,7 +11,8 @@ return {
   },
   run = function(_, flags)
     local question = "This removes all containers that do not run and all images "
-      .. (flags.all and "that no container uses." or "without a name.")
+      .. (flags.all and "that no container uses" or "without a name")
+      .. ", and what builds remember."
     if not flags.force and not command.use "ask"(question) then
       return 0
     end
@@ -30,6 +31,7 @@ return {
     for _, id in ipairs(removed.images) do
       bytes = bytes + (sizes[id] or 0)
     end
+    bytes = bytes + cache.prune({ all = flags.all }).bytes
     command.print("Total reclaimed space:", units.size(bytes))
   end,
 }

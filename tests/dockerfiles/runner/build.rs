@@ -115,7 +115,11 @@ impl Peer {
             let id = String::from_utf8_lossy(&pulled.stdout).trim().to_string();
             let tagged = finish(peer.command(&["tag", &id, "docker.io/library/busybox:latest"]), b"")?;
             let said = String::from_utf8_lossy(&pulled.stderr);
-            return if tagged.status == 0 { Ok(peer) } else { Err(format!("it does not answer: {said}{}", tagged.log)) };
+            return if tagged.status == 0 {
+                Ok(peer)
+            } else {
+                Err(format!("it does not answer: {said}{}", tagged.log))
+            };
         }
         peer.start_daemon()?;
         let plain = peer.dir.path().join("busybox.tar");

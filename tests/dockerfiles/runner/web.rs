@@ -103,7 +103,10 @@ fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
         return git(stream, folder, &request);
     }
     if let Some(target) = request.path.strip_prefix("/moved/") {
-        return write!(stream, "HTTP/1.1 302 Found\r\nLocation: /{target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: /{target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
     }
     let path: PathBuf = folder.join(request.path.trim_start_matches('/'));
     let Ok(bytes) = std::fs::read(&path) else {

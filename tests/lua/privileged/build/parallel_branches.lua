@@ -27,5 +27,9 @@ local ok, err = pcall(parallel,
   function() return base:run(long) end,
   function() return base:run(calls(meet, "go") .. "; exit 7") end)
 check.same({ ok, err.exit_code }, { false, 7 })
+-- The state in which it failed lives as long as its error.
+err = nil
+collectgarbage()
+collectgarbage()
 check.same(left(), before)
 check.same(host.run({ "pgrep", "-f", "sleep 98765" .. "$" }, { check = false, capture = true }).stdout, "")
