@@ -88,7 +88,8 @@ impl Maker<'_> {
         let name = args::function_name(class, row);
         let function: mlua::Function = match &row.body {
             Body::Rust(_) => {
-                let function: mlua::Function = self.core.raw_get::<mlua::Function>("shim")?.call((native, row.flushes))?;
+                let function: mlua::Function =
+                    self.core.raw_get::<mlua::Function>("shim")?.call((native, row.flushes))?;
                 match self.core.raw_get::<Table>("wrappers")?.raw_get::<Option<mlua::Function>>(name.as_str())? {
                     Some(wrap) => wrap.call(function)?,
                     None => function,
