@@ -48,6 +48,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "image",
         &[
+            ("build", "build"),
             ("history", "history"),
             ("inspect", "image/inspect"),
             ("list", "images"),

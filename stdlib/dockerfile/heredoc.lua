@@ -33,6 +33,8 @@ end
 
 --- What a line announces, in order.
 function heredoc.of_line(line)
+  -- In arithmetic, $((1 << 2)), it is a shift.
+  line = line:gsub("%(%b()%)", "")
   if not line:find("<<", 1, true) then
     return {}
   end

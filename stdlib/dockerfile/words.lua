@@ -133,12 +133,14 @@ function words.json(text)
   if not ok then
     return nil
   end
-  for _, item in ipairs(list) do
+  local strings = {}
+  for index, item in ipairs(list) do
     if type(item) ~= "string" then
       failure.raise "a list in JSON form may hold strings only"
     end
+    strings[index] = item
   end
-  return list
+  return strings
 end
 
 --- A list of strings as JSON, for messages and the history.

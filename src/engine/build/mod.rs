@@ -202,7 +202,7 @@ impl State {
         let key = key_of(&["held", &random_id()?]);
         let layers = self.0.layers.iter().cloned().chain([StateLayer::Held(layer)]).collect();
         let (parent, config) = (Some(self.clone()), self.0.config.clone());
-        Ok(State(Arc::new(Inner { key, parent, base: None, layers, config, step: Step::start(words) })))
+        Ok(State(Arc::new(Inner { key, parent, base: self.0.base.clone(), layers, config, step: Step::start(words) })))
     }
 
     /// The configuration so far.

@@ -27,6 +27,7 @@ mod holding;
 pub mod pins;
 pub mod refs;
 pub mod running;
+pub mod small;
 pub mod temporary;
 
 use std::fs::{self, File};

@@ -11,6 +11,7 @@ mod devices;
 mod filesystem;
 mod foreign;
 pub mod options;
+mod own;
 mod protect;
 
 use std::ffi::OsStr;
@@ -206,6 +207,7 @@ impl Root {
         if is_bind(mount, options) {
             let tree = match source {
                 Some(tree) => tree,
+                None if own::is_own(mount) => self.own_binary(mount, options)?,
                 None => filesystem::bind(mount, options, None)?,
             };
             let is_dir = file_type(&tree)? == FileType::Directory;
