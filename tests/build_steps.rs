@@ -134,7 +134,8 @@ fn copy_write_and_remove_follow_the_fields_rules() {
         copy(&["one"], "/etc/passwd/").unwrap_err().message(),
         "cannot copy into /etc/passwd/: it is not a folder"
     );
-    let options = CopyOptions { owner: Some("ann".into()), mode: Some(0o640), ..CopyOptions::default() };
+    let options =
+        CopyOptions { owner: Some("ann".into()), mode: Some("0640".parse().unwrap()), ..CopyOptions::default() };
     let owned = base.copy(engine, &from, &["one".into()], "/mine", &options).unwrap();
     let entry = owned.list(engine, "/").unwrap().into_iter().find(|entry| entry.name == "mine").unwrap();
     assert_eq!((entry.uid, entry.gid, entry.mode), (1000, 1000, 0o640));

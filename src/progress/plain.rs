@@ -10,6 +10,8 @@ use crate::engine::progress::{Event, Sink};
 
 /// Columns of a step's name in front of its output.
 const NAME: usize = 40;
+/// Columns of the name of a step that was known.
+const CACHED: usize = 80;
 
 /// Lines as they come.
 pub struct Plain<W> {
@@ -40,7 +42,11 @@ impl<W: Write + Send> Sink for Plain<W> {
             Event::End { id, outcome } => {
                 if let Some(mut work) = works.remove(&id) {
                     work.rest().iter().for_each(|(_, line)| text.push_str(&labelled(&work, line)));
-                    text.push_str(&format!("{}\n", ended(&work, &outcome)));
+                    let title = match Ending::of(&outcome) {
+                        Ending::Cached => cut(&work.title, CACHED),
+                        _ => work.title.clone(),
+                    };
+                    text.push_str(&format!("{title}: {}\n", ended(&work, &outcome)));
                 }
             }
             Event::Warning(warning) => text = format!("warning: {warning}\n"),
@@ -54,11 +60,11 @@ fn labelled(work: &Work, line: &str) -> String {
     format!("{} | {line}\n", cut(&work.title, NAME))
 }
 
-/// The line at the end of a piece of work.
+/// How a piece of work ended, and when: the end of its line.
 pub(super) fn ended(work: &Work, outcome: &str) -> String {
     match Ending::of(outcome) {
-        Ending::Cached => format!("{}: CACHED", work.title),
-        _ => format!("{}: {outcome} ({})", work.title, work.time()),
+        Ending::Cached => outcome.to_string(),
+        _ => format!("{outcome} ({})", work.time()),
     }
 }
 
@@ -109,6 +115,8 @@ mod tests {
         let text = told(vec![start(1, "pull", "abc"), step(2, "RUN x\ny", None), end(2, "CACHED"), end(1, "done")]);
         let (cached, pull) = text.split_once('\n').unwrap();
         assert_eq!(cached, "RUN x …: CACHED");
+        let long = told(vec![step(1, &"x".repeat(100), None), end(1, "CACHED")]);
+        assert_eq!(long, format!("{}…: CACHED\n", "x".repeat(79)));
         assert!(pull.starts_with("pull abc: done (0."), "{text}");
         assert_eq!(text.lines().count(), 2);
     }

@@ -135,9 +135,8 @@ impl Terminal {
             true => format!("\x1b[{code}m{text}\x1b[0m"),
             false => text.to_string(),
         };
-        let end = ended(&live.work, outcome);
-        let (title, how) = end.split_at(live.work.title.len());
-        let title = cut(title, (self.size)().0.saturating_sub(how.len()));
+        let how = format!(": {}", ended(&live.work, outcome));
+        let title = cut(&live.work.title, (self.size)().0.saturating_sub(how.len()));
         let mut lines = vec![match Ending::of(outcome) {
             Ending::Failed => paint("1;31", &format!("{title}{how}")),
             Ending::Cached => paint("2", &format!("{title}{how}")),
