@@ -12,6 +12,8 @@
 //!   run/ID              one file a container that is being started or runs, locked by whoever does
 //!   volumes/NAME/       data folders of containers
 //!   cache/steps/KEY     one file a cached build step
+//!   cache/stat/NAME     digests of files that build steps read, by how the files look
+//!   cache/http/KEY      downloads of build steps
 //!   locks/NAME          one file an object someone is making right now
 //!   tmp/NAME/           work areas, each locked by its owner: everything is born here
 //! ```
