@@ -9,12 +9,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{Error, OsContext, Result};
 use super::super::rootfs::view::is_whiteout;
-use super::State;
 use super::context::Context;
 use super::copy::{CopyOptions, CopySource, Plan, find, plan};
 use super::git::Remote;
@@ -23,6 +23,7 @@ use super::source::{Content, Item, Search, Source, downloaded, from_context};
 use super::tree::{Looks, TreeWriter, looks_of};
 use super::unpack::{is_archive, unpack_archive};
 use super::web::{WebFile, fetch, is_url, name_of};
+use super::{State, reading};
 
 /// How to add.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +87,7 @@ fn repository(engine: &Engine, remote: &Remote, options: &AddOptions, held: &mut
     let exclude = Rules::new(&options.copy.exclude)?;
     let search = Search { exclude: &exclude, parents: false, cancel: engine.cancel() };
     let mut found = from_context(&context, "/", &search)?;
-    super::reading::read_all(engine, &mut found, None)?;
+    reading::read_all(engine, &mut found, None)?;
     for source in &mut found {
         source.commit = options.keep_git_dir.then(|| commit.clone());
     }
@@ -124,7 +125,9 @@ pub(super) fn write_archive(
     fs::create_dir(&folder).os(|| format!("create {}", folder.display()))?;
     let label = source.name.as_deref().map_or_else(|| item.path.clone(), PathBuf::from);
     let named = |e: Error| e.context(format!("cannot unpack '{}'", label.display()));
-    unpack_archive(engine, super::reading::open(source, item)?, &folder).map_err(named)?;
+    let started = SystemTime::now();
+    unpack_archive(engine, reading::open(source, item)?, &folder).map_err(named)?;
+    reading::verify(source, item, started, engine.cancel())?;
     tree.folder(&plan.into, None)?;
     take(engine, tree, plan, &folder, &plan.into).map_err(named)
 }

@@ -240,3 +240,39 @@ fn unpacked(engine: &Engine, name: &str, stream: Box<dyn Read + Send>) -> Result
     let root = Root::open(&folder)?;
     Ok(Tree { root, folder, name: name.into(), _area: Some(area), stats: Mutex::new(None) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Config;
+    use super::super::super::cancel::Cancel;
+    use super::*;
+
+    #[test]
+    fn a_filtered_folder_holds_what_the_rules_leave() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("context");
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        for name in ["kept", "sub/kept", "sub/out"] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let root = dir.path().join("root");
+        let engine = Engine::open(Config::new(root, "/bin/false", Cancel::new().unwrap())).unwrap();
+        let open = |source, ignore: &[&str]| {
+            let ignore = ignore.iter().map(|rule| rule.to_string()).collect();
+            Context::open(&engine, source, &ContextOptions { ignore, ..ContextOptions::default() }).unwrap()
+        };
+        let all = open(ContextSource::Name(folder.display().to_string()), &[]);
+        assert_eq!(all.filtered(&engine).unwrap(), folder);
+        let some = open(ContextSource::Same(all), &["**/out"]);
+        let filtered = some.filtered(&engine).unwrap();
+        assert_eq!(some.filtered(&engine).unwrap(), filtered);
+        assert_eq!(fs::read(filtered.join("sub/kept")).unwrap(), b"sub/kept");
+        assert!(filtered.join("kept").is_file() && !filtered.join("sub/out").exists());
+        drop(some);
+        assert!(!filtered.exists());
+    }
+}

@@ -159,10 +159,7 @@ pub(super) fn find(
         CopySource::Host(base) => {
             read_all(engine, &mut found, Some(&mut StatCache::open(engine.store(), &base.to_string_lossy())))?;
         }
-        CopySource::State(state) => {
-            let name = format!("state {}", state.key());
-            read_all(engine, &mut found, Some(&mut StatCache::open(engine.store(), &name)))?;
-        }
+        CopySource::State(_) => read_all(engine, &mut found, Some(&mut StatCache::open(engine.store(), "layers")))?,
     }
     Ok(found)
 }

@@ -176,6 +176,19 @@ fn attributes(file: &File) -> rustix::io::Result<Attributes> {
     Ok(list)
 }
 
+/// Makes sure that what was read of a file since it was looked at is what was looked at.
+///
+/// # Errors
+/// `integrity` when it is not; `interrupted`, `os`.
+pub(super) fn verify(source: &Source, item: &Item, started: SystemTime, cancel: &Cancel) -> Result<()> {
+    let same = match &item.content {
+        _ if item.looked.is_settled(started) => return open(source, item).map(drop),
+        Content::File(Some(expected)) => digest(source, item, &mut vec![0; BUFFER], cancel)?.0 == *expected,
+        _ => false,
+    };
+    if same { Ok(()) } else { Err(changed(source, item)) }
+}
+
 /// Copies a file into one that was just made; returns its attributes.
 ///
 /// # Errors

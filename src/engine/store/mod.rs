@@ -13,6 +13,8 @@
 //!   volumes/NAME/       data folders of containers
 //!   cache/steps/KEY     one file a cached build step
 //!   cache/mounts/HASH/  folders of cache mounts, each with its lock
+//!   cache/stat/NAME     digests of files that build steps read, by how the files look
+//!   cache/http/KEY      downloads of build steps
 //!   locks/NAME          one file an object someone is making right now
 //!   tmp/NAME/           work areas, each locked by its owner: everything is born here
 //! ```

@@ -65,6 +65,16 @@ check.fails("invalid_argument", "cannot unpack 'removal.tar'", nil, s.add, s, d 
 host.run { "sh", "-c", "head -c 9000 " .. d .. "plain.tar | head -c 1000 >" .. d .. "cut.tar" }
 check.same(pcall(s.add, s, d .. "cut.tar", "/to"), false)
 check.fails("integrity", "context '" .. d .. "up.tar'", nil, build.context, d .. "up.tar")
+-- an archive on standard input; what it was unpacked to goes with the context
+local words = { host.env.MOONSHELL, "-e", [[
+  local ctx = build.context("-", { ignore = { "sub" } })
+  local s = build.scratch():copy(".", "/", { from = ctx })
+  print(s:read "/one", s:exists "/sub/two", ctx:read "sub/two", fs.exists(ctx.folder))
+  ctx:close()
+  print(fs.exists(ctx.folder))
+]] }
+local read = host.run(words, { capture = true, input = fs.read(d .. "plain.tar") })
+check.same(read.stdout, "one\tfalse\ttwo\ttrue\nfalse\n")
 -- the cache: by content
 local result = check.again(([[
   local s = build.from(image.list()[1])
