@@ -541,6 +541,30 @@ function State:exists(path) end
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
 
+---Looks at one file or folder.
+---@param path string Which; a link at its end is looked at itself.
+---@return Entry? # What is there, or nil.
+function State:stat(path) end
+
+---Compares it with another state.
+---Content, kind, mode and owner count, times do not. A folder that is deleted stands for what was in it.
+---@param other State The other state.
+---@return table[] # What differs there: `kind` (`added`, `changed` or `deleted`) and `path`.
+function State:diff(other) end
+
+---Lists the steps that led to it.
+---@return table[] # From the base: `step`, `size`, `layer`, `created`, `cached`, `key`; prints as a table.
+function State:tree() end
+
+---Returns the history an image of it would have, oldest step first.
+---@return table[] # `created_by`, `created`, `comment`, `empty_layer`, `layer`, `size`.
+function State:history() end
+
+---Tells why its last step that was not in the cache had to run.
+---What the step read is compared with what it read the last time it ran.
+---@return table[] # Reasons: `step`, `kind` (`file`, `env`, `parent`, `command`, `option`, `first`, `cached`, `disabled` or `gone`), `name`, `before`, `after`; prints as a sentence.
+function State:why() end
+
 ---@class State.commit.options
 ---@field message? string A remark for the history.
 ---@field author? string Who made it.
@@ -965,6 +989,24 @@ function build.scratch() end
 ---@param programs string[] Absolute paths.
 ---@return State # A state with just these.
 function build.from_host(programs) end
+
+---The build cache: what steps made, and where it goes.
+cache = {}
+
+---Lists what builds remember.
+---@return table[] # What was used last comes first: `kind` (`step`, `mount`, `download` or `digests`), `key`, `step`, `size`, `created`, `last_used`, `shared` (an image or container has the layer), `in_use` (a running process stands on it), `remote` (the layer is in a registry only); prints as a table.
+function cache.list() end
+
+---@class cache.prune.options
+---@field keep? size Keep this much of what was used last, such as `"10g"`.
+---@field older? duration Only what was not used for this long, such as `"7d"`.
+---@field all? boolean Also the steps whose layers images have. Default false.
+
+---Removes what builds remember, what was not used for longest first.
+---What running processes stand on stays, this one's states too. Layers of images and containers stay. Without `keep` and `older` everything else goes.
+---@param opts? cache.prune.options
+---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
+function cache.prune(opts) end
 
 ---Registries: passwords and tags.
 registry = {}

@@ -18,7 +18,7 @@ use super::super::layer::diff::{Compression, PackOptions, PackedLayer, pack_to_b
 use super::super::progress::Task;
 use super::super::reference::Reference;
 use super::super::store::{Store, sync_dir};
-use super::{State, StateLayer};
+use super::{State, StateLayer, remote};
 
 /// gzip's level for new layers: most of the default level's size at a third of its time.
 pub(in super::super) const GZIP_LEVEL: u32 = 4;
@@ -35,10 +35,10 @@ pub struct CommitOptions {
 /// Digests of a packed layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in super::super) struct Packed {
-    diff_id: Digest,
-    digest: Digest,
-    size: u64,
-    media_type: String,
+    pub diff_id: Digest,
+    pub digest: Digest,
+    pub size: u64,
+    pub media_type: String,
 }
 
 impl Packed {
@@ -136,6 +136,15 @@ impl Engine {
     }
 }
 
+/// The layer of a step as a blob of the store, as a commit without options would pack it. The caller holds
+/// `store.shared`.
+///
+/// # Errors
+/// `not_found` when it was pruned, `interrupted`, `os`.
+pub(super) fn pack_step(engine: &Engine, id: &str) -> Result<Packed> {
+    pack(engine, id, &mut Vec::new())
+}
+
 /// Packs a step's layer, or remembers that it is packed.
 fn pack(engine: &Engine, id: &str, fresh: &mut Vec<PathBuf>) -> Result<Packed> {
     let store = engine.store();
@@ -149,9 +158,11 @@ fn pack(engine: &Engine, id: &str, fresh: &mut Vec<PathBuf>) -> Result<Packed> {
     if let Some(known) = remembered(store, &path)? {
         return Ok(known);
     }
-    if !store.has_layer(id) {
-        return Err(Error::not_found(format!("layer {id} of this build is gone"))
-            .with_hint("run the build again: its cache was pruned meanwhile"));
+    let media_type = Compression::Gzip(GZIP_LEVEL).media_type().to_string();
+    if !store.has_layer(id)
+        && let Some(layer) = remote::bring_blob(engine, id, &media_type)?
+    {
+        return Ok(Packed { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type });
     }
     let options = PackOptions { clamp_mtime: epoch, ..PackOptions::default() };
     let layer = pack_to_blob(store, &store.layer_fs(id), Compression::Gzip(GZIP_LEVEL), &options, engine.cancel())?;
