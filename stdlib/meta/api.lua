@@ -1008,6 +1008,27 @@ function cache.list() end
 ---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
 function cache.prune(opts) end
 
+---@class cache.export.options
+---@field states? State[] Only the steps that led to these.
+---@field all? boolean All that are known. Default false.
+
+---Pushes steps and what they made to a registry.
+---Without options those this process has taken or found in the cache.
+---@param ref string Its name in the registry.
+---@param opts? cache.export.options
+---@return table # `steps`, `layers`, `bytes` and the `digest` of its manifest.
+function cache.export(ref, opts) end
+
+---@class cache.import.options
+---@field now? boolean Fetch all layers at once. Default false.
+
+---Learns the steps of a cache in a registry.
+---A layer is fetched when a step is first built on, or the state committed. Everything is checked by its digest, but whether a step really makes the layer its record names is for who exported it to say: import from where you would pull images. An image is never taken for a cache.
+---@param ref string Its name in the registry.
+---@param opts? cache.import.options
+---@return table # `steps` that are new, `layers` and `bytes` of all.
+function cache.import(ref, opts) end
+
 ---Registries: passwords and tags.
 registry = {}
 

@@ -115,10 +115,11 @@ impl Engine {
             // From now on nobody prunes it.
             store.pin(&key.hex())?;
             let Some(record) = record::read(store, &key)? else { continue };
-            let Ok(layer) = record.layer.as_ref().map(|id| self.export_layer(id, &record, &mut blobs)).transpose()
-            else {
-                // A layer that is gone from everywhere: the step is not known any more.
-                continue;
+            let layer = record.layer.as_ref().map(|id| self.export_layer(id, &record, &mut blobs)).transpose();
+            let layer = match layer {
+                // Gone from everywhere: the step is not known any more.
+                Err(e) if e.kind() == Kind::NotFound => continue,
+                other => other?,
             };
             let output = record::read_output(store, &key).map(|text| -> Result<usize> {
                 let content = Content { digest: store.put_blob(&text)?, size: text.len() as u64 };
@@ -207,8 +208,11 @@ impl Engine {
         }
         let mut steps = 0;
         for step in &checked {
-            let known = record::read(store, &step.key)?;
-            if known.is_some_and(|known| known.layer.as_ref().is_none_or(|layer| store.has_layer(layer))) {
+            let is_here = |known: StepRecord| match &known.layer {
+                Some(layer) => store.has_layer(layer) || known.remote == step.record.remote,
+                None => true,
+            };
+            if record::read(store, &step.key)?.is_some_and(is_here) {
                 continue;
             }
             let output =

@@ -11,7 +11,7 @@
 //!   names/NAME          the id of the container that has the name
 //!   run/ID              one file a container that is being started or runs, locked by whoever does
 //!   volumes/NAME/       data folders of containers
-//!   cache/steps/KEY     one file a cached build step
+//!   cache/steps/KEY     one file a cached build step; see `build` for what else is in cache/
 //!   locks/NAME          one file an object someone is making right now
 //!   tmp/NAME/           work areas, each locked by its owner: everything is born here
 //! ```
