@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! error: no such image 'web:1'
+//!   | the last output of a program
 //!   caused by: ...
 //!   at build.lua:12
 //!     12 | local img = image.pull "web:1"
@@ -25,11 +26,16 @@ pub const CLOSED: i32 = 141;
 /// Exit status for a bug in moonshell.
 pub const BUG: i32 = 70;
 
+/// Lines shown of what a failed program printed last.
+const OUTPUT_LINES: usize = 10;
+
 /// An error ready to print.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What happened.
     pub message: String,
+    /// The last output of the program that failed.
+    pub output: Vec<String>,
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// `script.lua:12`.
@@ -104,6 +110,9 @@ impl Report {
         let paint =
             |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
         let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message.replace('\n', "\n  "));
+        for line in &self.output {
+            let _ = writeln!(text, "  | {line}");
+        }
         for cause in &self.causes {
             let _ = writeln!(text, "  caused by: {}", cause.replace('\n', "\n    "));
         }
@@ -174,8 +183,17 @@ fn from_table(lua: &Lua, table: &Table) -> Report {
         return from_text(&text_of(lua, &Value::Table(table.clone())));
     };
     let causes = table.get::<Option<Vec<String>>>("causes").ok().flatten().unwrap_or_default();
-    let bug = text("kind").is_some_and(|kind| kind == "internal");
-    Report { message, causes, place: text("where"), hint: text("hint"), bug, traceback: None }
+    let kind = text("kind").unwrap_or_default();
+    // Where the cause says it, that is enough.
+    let output = text("stderr").filter(|_| kind == "exit" && causes.is_empty()).map_or_else(Vec::new, last_lines);
+    let bug = kind == "internal";
+    Report { message, output, causes, place: text("where"), hint: text("hint"), bug, traceback: None }
+}
+
+/// The last lines of a program's output, without what would change the terminal.
+fn last_lines(output: String) -> Vec<String> {
+    let lines: Vec<&str> = output.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(OUTPUT_LINES)..].iter().map(|line| crate::progress::clean(line)).collect()
 }
 
 /// A Lua message begins with its place: `script.lua:12: text`.
@@ -205,17 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn of_long_output_the_end_is_shown() {
+        let text: String = (0..20).map(|n| format!("\x1b[2J{n}\n")).collect();
+        let lines = last_lines(text + "\n");
+        assert_eq!(lines, (10..20).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(last_lines(String::new()).is_empty());
+    }
+
+    #[test]
     fn every_part_has_its_line() {
         let report = Report {
             message: "no such image 'x'".into(),
+            output: vec!["one".into(), "two".into()],
             causes: vec!["not there".into()],
             place: Some("s.lua:2".into()),
             hint: Some("pull it".into()),
             ..Report::default()
         };
         let text = report.render(false, &|_, line| line_of_text("one\n  two(x)", line));
-        let expected =
-            "error: no such image 'x'\n  caused by: not there\n  at s.lua:2\n    2 | two(x)\n  hint: pull it\n";
+        let expected = "error: no such image 'x'\n  | one\n  | two\n  caused by: not there\n  at s.lua:2\n    2 | two(x)\n  hint: pull it\n";
         assert_eq!(text, expected);
     }
 }

@@ -8,12 +8,20 @@ macro_rules! files {
 }
 
 /// Files of the prelude, and the built-in libraries, by name.
-const FILES: &[(&str, &str)] =
-    files!("": "prelude" "prelude/coroutine" "prelude/objects" "prelude/parallel" "prelude/require");
+const FILES: &[(&str, &str)] = files!("":
+    "prelude" "prelude/coroutine" "prelude/gate" "prelude/methods" "prelude/objects" "prelude/parallel"
+    "prelude/require"
+    "dockerfile/api" "dockerfile/build" "dockerfile/expand" "dockerfile/failure" "dockerfile/files"
+    "dockerfile/glob" "dockerfile/graph" "dockerfile/heredoc" "dockerfile/history" "dockerfile/init"
+    "dockerfile/instructions" "dockerfile/lua_steps" "dockerfile/lua_text" "dockerfile/modes" "dockerfile/mounts"
+    "dockerfile/parser" "dockerfile/platform" "dockerfile/ports" "dockerfile/reader" "dockerfile/scope"
+    "dockerfile/shown" "dockerfile/sources" "dockerfile/steps" "dockerfile/to_lua" "dockerfile/words"
+    "fail" "git" "matrix" "packages" "services");
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":
-    "attach" "boot" "cache/export" "cache/import" "cache/ls" "cache/prune" "commit" "container/inspect" "container/prune" "cp" "create" "diff" "events" "exec" "export"
+    "attach" "boot" "build" "cache/export" "cache/import" "cache/ls" "cache/prune" "commit" "container/inspect"
+    "container/prune" "cp" "create" "diff" "events" "exec" "export"
     "history" "image/inspect" "image/prune" "image/tree" "images" "info" "inspect" "kill" "load" "login" "logout"
     "logs" "pause" "port" "ps" "pull" "push" "rename" "restart" "rm" "rmi" "run" "save" "start" "stats" "stop"
     "system/df" "system/prune" "tag" "top" "unpause" "update" "version" "wait");
@@ -57,7 +65,10 @@ mod tests {
     #[test]
     fn every_file_is_listed() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
-        for (folder, files) in [("commands", COMMANDS), ("lib", COMMAND_LIBRARY)] {
+        let dockerfile: Vec<_> =
+            FILES.iter().filter_map(|(name, text)| Some((name.strip_prefix("dockerfile/")?, *text))).collect();
+        let lists = [("commands", COMMANDS), ("lib", COMMAND_LIBRARY), ("dockerfile", &dockerfile[..])];
+        for (folder, files) in lists {
             let pattern = root.join(folder).join("**/*.lua");
             let mut found = glob::glob(pattern.to_str().unwrap()).unwrap().map(Result::unwrap).collect::<Vec<_>>();
             found.sort();

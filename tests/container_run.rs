@@ -9,10 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use engine_support::{Host, busybox_root};
 use moonshell::engine::cancel::Cancel;
+use moonshell::engine::container::create::Target;
 use moonshell::engine::container::options::{Command, Input, Options};
 use moonshell::engine::container::run::Base;
 use moonshell::engine::container::streams::{Ending, Stream};
 use moonshell::engine::error::Error;
+use moonshell::engine::image::Policy;
 use moonshell::engine::image::config::RunConfig as ImageDefaults;
 
 /// An engine, and a root file system in `root`.
@@ -167,6 +169,33 @@ fn a_terminal_a_timeout_and_no_left_overs() {
             .name(),
         "interrupted"
     );
+}
+
+#[test]
+fn a_start_that_is_interrupted_leaves_no_container() {
+    let host = host();
+    let target = Target::State(engine_support::busybox(&host));
+    let sleep = Command::Line("sleep 60".into());
+    let mut interrupted = 0;
+    for round in 0..40 {
+        let cancel = Cancel::new().unwrap();
+        let engine = host.engine.with_cancel(cancel.clone());
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_micros(400 * round));
+            cancel.cancel();
+        });
+        match engine.container_start_new(&target, Some(&sleep), &Options::default(), Policy::Never) {
+            Ok(record) => host.engine.container_remove(&record.id, true, true).unwrap(),
+            Err(error) => {
+                assert_eq!(error.kind().name(), "interrupted", "{error}");
+                interrupted += 1;
+            }
+        }
+        later.join().unwrap();
+        assert!(host.engine.container_list().unwrap().is_empty(), "round {round}");
+    }
+    assert!(interrupted > 0);
+    assert_eq!(fs::read_dir(host.dir.path().join("state/containers")).unwrap().count(), 0);
 }
 
 #[test]

@@ -272,3 +272,27 @@ fn a_terminal_of_a_container_at_the_prompt() {
     assert_eq!(s.line(":ps -aq"), "");
     assert_eq!(s.end(), 0);
 }
+
+#[test]
+fn a_build_on_a_terminal() {
+    let Some(home) = home::Home::with_image() else { return };
+    let mut s = session(home.dir.path());
+    let gate = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = gate.local_addr().unwrap().port();
+    s.keys(&format!("b = build.from 'busybox:1':run 'echo half way; busybox nc 127.0.0.1 {port}; echo gone'\r"));
+    s.until("\x1b[?2004l");
+    // Its last line is seen while it runs, below its name.
+    s.until(&format!("RUN echo half way; busybox nc 127.0.0.1 {port}; echo gone 0."));
+    s.until("│ half way");
+    drop(gate.accept().unwrap());
+    let drawn = s.until(&format!("RUN echo half way; busybox nc 127.0.0.1 {port}; echo gone: done ("));
+    assert!(!drawn.contains("| half way"), "{drawn:?}");
+    s.until(PROMPT);
+    // Of one that fails the output stays.
+    s.keys("pcall(b.run, b, 'printf \"why\\\\033[2J \\\\ttab\"; exit 3')\r");
+    s.until("; exit 3: failed (");
+    s.until("│ why     tab");
+    s.until(PROMPT);
+    assert_eq!(s.line("1 + 1"), "2");
+    assert_eq!(s.end(), 0);
+}

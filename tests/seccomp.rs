@@ -40,8 +40,18 @@ enum { WRITE = 1, EXIT = 60 };
 #endif
 
 void _start(void) {
-    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
-        results[i] = ask(calls[i].number, calls[i].first, calls[i].second, 0);
+    static long memory[4], pair[2];
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
+        long second = calls[i].second;
+#ifdef __i386__
+        /* socketcall: the second argument is where the others are: family, SOCK_SEQPACKET, no protocol, a pair. */
+        if (calls[i].number == 102) {
+            memory[0] = second, memory[1] = 5, memory[3] = (long)pair;
+            second = (long)memory;
+        }
+#endif
+        results[i] = ask(calls[i].number, calls[i].first, second, 0);
+    }
     ask(WRITE, 1, (long)results, sizeof results);
     ask(EXIT, 0, 0, 0);
 }
@@ -150,6 +160,12 @@ const CALLS_32: Calls<'static> = &[
     ("socket AF_UNIX", 359, 1, 1, 0),
     ("socket AF_ALG", 359, 38, 5, EPERM),
     ("socket AF_VSOCK", 359, 40, 1, EPERM),
+    ("socketcall socket AF_UNIX", 102, 1, 1, ENOSYS),
+    ("socketcall socket AF_ALG", 102, 1, 38, ENOSYS),
+    ("socketcall socket AF_VSOCK", 102, 1, 40, ENOSYS),
+    ("socketcall socketpair AF_ALG", 102, 8, 38, libc::EAFNOSUPPORT),
+    ("socketcall listen", 102, 4, 99, libc::EBADF),
+    ("socketcall that there is not", 102, 21, 0, libc::EINVAL),
     ("keyctl", 288, 0, 0, EPERM),
     ("add_key", 286, 0, 0, EPERM),
     ("bpf", 357, 0, 0, EPERM),

@@ -49,6 +49,7 @@ mod call;
 pub mod class;
 mod complete;
 mod container;
+mod dockerfile;
 pub mod docs;
 pub mod error;
 mod fs;
@@ -77,7 +78,16 @@ pub fn modules() -> Vec<Module> {
             summary: "Containers: programs in a world of their own.",
             functions: container::rows(),
         },
-        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: build::rows() },
+        Module {
+            name: "build",
+            summary: "Builds: cached steps from state to state.",
+            functions: with(build::rows(), dockerfile::build_rows()),
+        },
+        Module {
+            name: "dockerfile",
+            summary: "Dockerfiles: as tables, and as Lua scripts.",
+            functions: dockerfile::rows(),
+        },
         Module {
             name: "cache",
             summary: "The build cache: what steps made, and where it goes.",
@@ -88,6 +98,11 @@ pub fn modules() -> Vec<Module> {
         Module { name: "fs", summary: "Files of the host.", functions: fs::rows() },
         Module { name: "json", summary: "JSON text and Lua values.", functions: json::rows() },
     ]
+}
+
+fn with(mut rows: Vec<Function>, more: Vec<Function>) -> Vec<Function> {
+    rows.extend(more);
+    rows
 }
 
 /// Functions that are globals of their own.
@@ -103,6 +118,7 @@ pub fn classes() -> Vec<Class> {
         container::lines_class(),
         container::events_class(),
         build::class(),
+        build::context::class(),
         build::entry_class(),
         host::result_class(),
         fs::folder_class(),

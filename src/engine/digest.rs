@@ -32,6 +32,16 @@ impl Digest {
         text
     }
 
+    /// The 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
     /// The first 12 digits, as listings show them.
     pub fn short(&self) -> String {
         self.hex()[..12].to_string()

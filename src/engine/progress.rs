@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::container::streams::Stream;
+
 /// One piece of news. `id` ties the events of one transfer or step together; it is unique within a process.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -14,6 +16,8 @@ pub enum Event {
         what: &'static str,
         /// What is worked on.
         name: String,
+        /// What to call it instead (`[build 3/7] RUN make`).
+        label: Option<String>,
         /// Size in bytes, where known.
         total_bytes: Option<u64>,
     },
@@ -24,7 +28,8 @@ pub enum Event {
         /// How many more bytes.
         bytes: u64,
     },
-    /// It ended: `outcome` is a word or two for the line (`"done"`, `"already here"`, `"CACHED"`, `"failed"`).
+    /// It ended: `outcome` is a word or two for the line (`"done"`, `"already here"`, `"CACHED"`, `"failed"`,
+    /// `"stopped"`).
     End {
         /// Ties events together.
         id: u64,
@@ -35,6 +40,8 @@ pub enum Event {
     Output {
         /// Ties events together.
         id: u64,
+        /// Where it was written to.
+        stream: Stream,
         /// The bytes.
         bytes: Vec<u8>,
     },
@@ -65,9 +72,24 @@ pub struct Task {
 impl Task {
     /// Starts a piece of work.
     pub fn start(sink: &Arc<dyn Sink>, what: &'static str, name: impl Into<String>, total_bytes: Option<u64>) -> Task {
+        Task::begin(sink, what, name.into(), None, total_bytes)
+    }
+
+    /// Starts a build step: what it is, and what to call it instead.
+    pub fn step(sink: &Arc<dyn Sink>, words: impl Into<String>, label: Option<&str>) -> Task {
+        Task::begin(sink, "step", words.into(), label.map(String::from), None)
+    }
+
+    fn begin(
+        sink: &Arc<dyn Sink>,
+        what: &'static str,
+        name: String,
+        label: Option<String>,
+        total_bytes: Option<u64>,
+    ) -> Task {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        sink.event(Event::Start { id, what, name: name.into(), total_bytes });
+        sink.event(Event::Start { id, what, name, label, total_bytes });
         Task { sink: sink.clone(), id, ended: false }
     }
 
@@ -77,8 +99,8 @@ impl Task {
     }
 
     /// Passes on output.
-    pub fn output(&self, bytes: &[u8]) {
-        self.sink.event(Event::Output { id: self.id, bytes: bytes.to_vec() });
+    pub fn output(&self, stream: Stream, bytes: &[u8]) {
+        self.sink.event(Event::Output { id: self.id, stream, bytes: bytes.to_vec() });
     }
 
     /// Ends it with a word for the line.

@@ -307,15 +307,32 @@ local State = {}
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
 ---Runs a program; what it changes is in the new state.
----Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
+---Cached by parent, command, options and the files of bind mounts; not by what caches hold, what secrets say, nor by limits. An error carries `exit_code`, `stderr` (the last output) and `state` (with what the program had written: read, list, run, `shell` work there; it is kept only as long as it is used).
 ---@param cmd command A line for the image's shell, or an argument vector.
 ---@param opts? State.run.options
 ---@return State # The new state.
@@ -325,8 +342,25 @@ function State:run(cmd, opts) end
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
----@field network? "none"|"host" `host` (default) or `none`.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
 ---@field timeout? duration Kill it after this long.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
@@ -339,17 +373,52 @@ function State:run(cmd, opts) end
 ---@return string # Its standard output without the last line end.
 function State:out(cmd, opts) end
 
+---@class State.shell.options
+---@field command? command Run this instead of a shell.
+---@field input? string What it reads on standard input, instead of the terminal.
+---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field workdir? string Working folder for this step alone.
+---@field user? string `USER[:GROUP]` for this step alone.
+---@field network? "default"|"none"|"host" `host` (default) or `none`.
+---@field mounts? table A list of `{type=, target=, ...}` or of a Dockerfile's `"type=cache,target=/root/.cache"`. Types: `bind` (`from`, `source`, `rw`), `cache` (`id`, `sharing`, `from`, `source`, `mode`, `uid`, `gid`, `ro`), `tmpfs` (`size`), `secret` (`id`, `env`, `required`, `mode`, `uid`, `gid`), `ssh` (`id`, `required`, ...), `file` (`content`, `mode`).
+---@field tmpfs? string[] `TARGET[:size=SIZE]`: memory, such as `/tmp:size=64m`.
+---@field secrets? table For mounts that ask for them: `{ID={file=|env=|value=}}`, or a list of `"id=ID,src=PATH"`.
+---@field ssh? string|table Agents for mounts that ask for them: `{ID="socket"}`, or a list of `"default"` and `"ID=socket"`.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field shm_size? size Size of /dev/shm. Default 64m.
+---@field add_hosts? table<string, string|number|boolean> Names for its /etc/hosts and their addresses; or a list of `NAME:ADDRESS`.
+---@field privileged? boolean Every capability, no system call filter, nothing hidden. Default false.
+---@field security? "sandbox"|"insecure" `insecure` is `privileged`.
+---@field timeout? duration Kill it after this long.
+
+---Opens a shell in the state; what is changed there is forgotten.
+---With a terminal where there is one; without one it needs a `command`.
+---@param opts? State.shell.options
+---@return integer # Its exit code.
+function State:shell(opts) end
+
 ---@class State.copy.options
----@field from? State|Image|string Copy from there instead.
----@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image. Default root.
----@field chmod? string Octal mode, such as `"0755"`.
+---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
+---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
+---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
+---@field link? boolean Make a layer that does not depend on what is below it. Default false.
 ---@field cache? boolean False: take the step even if its result is known. Default true.
 ---@field label? string What progress shows instead of the step's own words.
 ---@field history? string|boolean The history entry instead; false for none.
 
----Copies files of the host, or of another state, by content.
----Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
+---Copies files of the host, of a context or of another state, by content.
+---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Sources may be patterns with `*`, `?` and `[a-z]`; one that fits nothing copies nothing. Relative sources start at the current folder, relative targets at the working folder. Those of a context start at its folder, which they cannot leave.
 ---@param src string|string[] One source or a list.
 ---@param dst string Where to.
 ---@param opts? State.copy.options
@@ -565,15 +634,66 @@ function State:history() end
 ---@return table[] # Reasons: `step`, `kind` (`file`, `env`, `parent`, `command`, `option`, `first`, `cached`, `disabled` or `gone`), `name`, `before`, `after`; prints as a sentence.
 function State:why() end
 
+---@class State.layer.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Makes one layer of several steps.
+---The steps are taken and cached one by one. What they change together is one layer over this state, with one line of history.
+---@param steps function|State Called with this state; returns the last state. Or that state.
+---@param opts? State.layer.options
+---@return State # The new state.
+function State:layer(steps, opts) end
+
+---@class State.merge.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Puts another state's files on top of this one's.
+---Of two states with a common base only the layers above it are added, with what they remove. The layers are used as they are: nothing is copied. The configuration stays.
+---@param other State The other state.
+---@param opts? State.merge.options
+---@return State # The new state.
+function State:merge(other, opts) end
+
 ---@class State.commit.options
 ---@field message? string A remark for the history.
 ---@field author? string Who made it.
+---@field created? string|integer When it was made: RFC 3339, or seconds since 1970. Default: when its last step ran.
+---@field labels? table<string, string|number|boolean> Labels; false removes one.
+---@field annotations? table<string, string|number|boolean> Annotations of the manifest; false leaves out one that is set by itself.
+---@field squash? boolean|"all" True: the layers above the first image become one. `all`: all layers do.
+---@field layers? integer[] Only these layers, by number from 1, the lowest.
+---@field compression? "gzip"|"zstd"|"none" The form of new layers. Default `gzip`.
+---@field compression_level? integer 0 to 9 of gzip, 1 to 22 of zstd.
+---@field output? string|table Where it goes besides: one output or a list.
 
 ---Makes an image of the state.
+---The same steps with SOURCE_DATE_EPOCH give the same image, to the byte. The manifest's annotations say when it was made and from which image. The image is in the store wherever `output` brings it. Outputs: `type=local,dest=FOLDER` and `type=tar,dest=FILE` are the files; `type=oci,dest=FILE` (or a folder) and `type=docker,dest=FILE` are archives of the image; `type=registry` pushes it, with `name=` under another name; `type=image,name=` gives a further name. A file `-` is standard output.
 ---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
 ---@param opts? State.commit.options
 ---@return Image # The image.
 function State:commit(ref, opts) end
+
+---A folder that builds copy from and cannot leave; `<close>` gives it up.
+---@class Context
+---@field folder string The folder of the host it stands for.
+local Context = {}
+
+---Reads a file, whatever the rules say.
+---@param path string Which; links lead nowhere but into the context.
+---@return string? # Its content; nil when nothing is there.
+function Context:read(path) end
+
+---Tells whether something is there, whatever the rules say.
+---@param path string What; links are followed inside the context.
+---@return boolean # Whether it is.
+function Context:exists(path) end
+
+---Gives the context up; what was unpacked for it is removed.
+function Context:close() end
 
 ---Something in a folder of a state.
 ---@class Entry
@@ -984,11 +1104,85 @@ function build.from(base, opts) end
 ---@return State # An empty state.
 function build.scratch() end
 
+---@class build.context.options
+---@field ignore? string|string[] Rules of what to leave out of copies.
+---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
+
+---Opens a folder that builds copy from and that they cannot leave.
+---Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
+---@param src string|Context A folder, an archive or `-`; or a Context.
+---@param opts? build.context.options
+---@return Context # The context.
+function build.context(src, opts) end
+
 ---Starts a build from programs of this host.
 ---The programs, their interpreters and the libraries they need are found by reading them; nothing is executed and nothing downloaded.
 ---@param programs string[] Absolute paths.
 ---@return State # A state with just these.
 function build.from_host(programs) end
+
+---@class build.dockerfile.options
+---@field context? string|Context A folder, a tar, `-`, a git URL, or a Context. Default `.`.
+---@field file? string The Dockerfile; `-` for standard input. Default `Dockerfile` in the context.
+---@field text? string The Dockerfile's text instead.
+---@field target? string The stage to build. Default the last one.
+---@field args? table<string, string|number|boolean> Values for ARG.
+---@field contexts? table Contexts, states, images, names or folders to put in the place of names.
+---@field platform? string `OS/ARCH[/VARIANT]` to build for. Default this machine's.
+---@field pull? boolean|"missing"|"always"|"never" When to ask the registry; true for `always`.
+---@field cache? boolean False: take every step even if its result is known. Default true.
+---@field secrets? table Secrets for `--mount=type=secret`, as of State:run.
+---@field ssh? table Agents and keys for `--mount=type=ssh`, as of State:run.
+---@field network? "default"|"none"|"host" Network of RUN.
+---@field allow? string[] `security.insecure` allows `RUN --security=insecure`.
+---@field add_hosts? string[] `NAME:ADDRESS` lines for /etc/hosts.
+---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
+---@field memory? size Memory a RUN may use.
+---@field cpus? number Processors a RUN may use.
+---@field cpu_shares? integer Weight when processors are scarce.
+---@field cpuset_cpus? string Which processors it may use, such as `0-3,6`.
+---@field pids_limit? integer Processes and threads it may have.
+---@field shm_size? size Size of /dev/shm.
+---@field tags? string|string[] The image's name or names.
+---@field labels? table<string, string|number|boolean> Labels to put on the image.
+---@field annotations? table<string, string|number|boolean> Annotations of the image's manifest.
+---@field squash? boolean|string One layer of this build's layers; `all`: of all.
+---@field compression? "gzip"|"zstd"|"none" Of new layers.
+---@field output? string|table Where to put the result besides, as of State:commit.
+
+---Builds an image as a Dockerfile says.
+---Only stages the target needs are built, independent ones at the same time. An error has `file`, `line` and `source`, and in a failed step `exit_code`, `stderr` and `state`.
+---@param opts? build.dockerfile.options
+---@return Image # The image.
+function build.dockerfile(opts) end
+
+---Dockerfiles: as tables, and as Lua scripts.
+dockerfile = {}
+
+---Reads a Dockerfile.
+---The table has `args` (the ARG instructions before the first FROM) and `stages`, each with `name`, `base`, `platform`, `from` (the instruction) and `steps`. An instruction has `keyword`, `flags`, `text` (without continuation), `comments` before it and `place` (`file`, `line`, `last`, `source`).
+---@param path string The file.
+---@return table # What it says.
+function dockerfile.parse(path) end
+
+---@class dockerfile.to_lua.options
+---@field context? string The context the script takes. Default `.`.
+---@field target? string The stage to build. Default the last one.
+---@field tags? string|string[] The image's name or names.
+
+---Writes a Lua script that builds what a Dockerfile builds.
+---ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become states. The script needs nothing but the functions of this reference.
+---@param path string The Dockerfile.
+---@param opts? dockerfile.to_lua.options
+---@return string # The script.
+function dockerfile.to_lua(path, opts) end
+
+---Replaces variables as a Dockerfile does.
+---`$x`, `${x}`, `${x:-default}`, `${x%.*}`, `${x/a/b}` and their like; quotes are removed.
+---@param text string The text.
+---@param variables table Names and values.
+---@return string # The result.
+function dockerfile.expand(text, variables) end
 
 ---The build cache: what steps made, and where it goes.
 cache = {}

@@ -81,6 +81,40 @@ fn the_binary_that_an_init_shows_cannot_be_written() {
     assert!(looks(&arena) == before);
 }
 
+/// Whoever may mount can take the "read-only" off a mount of its own: what is below must not be the host's file.
+#[test]
+fn a_container_that_may_mount_and_shows_the_binary() {
+    let arena = arena(|_| ());
+    let before = looks(&arena);
+    let mounting = Options {
+        init: true,
+        cap_add: vec!["SYS_ADMIN".into()],
+        seccomp: moonshell::engine::container::options::Seccomp::Unconfined,
+        ..Options::default()
+    };
+    let privileged = Options { privileged: true, ..Options { init: true, ..Options::default() } };
+    let line = "mount -o remount,bind,rw /dev/init && echo remounted; \
+                mount -o remount,rw /dev/init 2>/dev/null; \
+                mkdir /tmp/all; mount --bind /dev/init /dev/null; \
+                for f in /dev/init /dev/null /proc/1/exe; do \
+                  (echo x >> $f) 2>/dev/null && echo wrote $f; \
+                  chmod 6777 $f 2>/dev/null && echo changed $f; \
+                  touch $f 2>/dev/null && echo touched $f; \
+                  chown 1000 $f 2>/dev/null && echo owned $f; \
+                done; \
+                umount /dev/init; \
+                test -x /proc/1/exe && echo end";
+    for options in [&mounting, &privileged] {
+        let output = arena.run(line, options).unwrap();
+        assert!(looks(&arena) == before, "{output:?}");
+        // Without this the attack was none.
+        assert_eq!(output.out, "remounted\nend\n", "{}", output.err);
+        let running = arena.start(IDLE, options).unwrap();
+        let output = running.exec(line);
+        assert!(looks(&arena) == before, "{output:?}");
+    }
+}
+
 /// Execs while a process inside opens every program it sees, keeps it, and tries to write to it: with and without an
 /// init, and with the right to trace.
 #[test]

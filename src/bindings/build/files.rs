@@ -1,14 +1,18 @@
 //! Steps that copy, write and remove files.
 
+use std::path::PathBuf;
+
 use mlua::Value;
 
 use super::super::Options;
-use super::super::api::{Function, Type};
+use super::super::api::{Function, Param, Type, option};
 use super::super::call::{Call, Outcome};
 use super::super::container::host_folder;
 use super::super::image::Source;
+use super::context::{CONTEXT, ContextHandle};
 use super::{STATE, STRINGS, StateHandle, manner, manner_options, mode, one_or_more, state, this};
-use crate::engine::build::{CopyOptions, CopySource, State, WriteOptions};
+use crate::engine::Engine;
+use crate::engine::build::{self, CopyOptions, CopySource, State, WriteOptions};
 use crate::engine::error::Result;
 use crate::engine::image::Policy;
 use crate::runtime::Context;
@@ -16,17 +20,16 @@ use crate::runtime::Context;
 /// The methods.
 pub fn rows() -> Vec<Function> {
     vec![
-        Function::new("copy", "Copies files of the host, or of another state, by content.", copy)
+        Function::new("copy", "Copies files of the host, of a context or of another state, by content.", copy)
             .details(
                 "Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. \
-                 Relative sources start at the current folder, relative targets at the working folder.",
+                 Sources may be patterns with `*`, `?` and `[a-z]`; one that fits nothing copies nothing. Relative \
+                 sources start at the current folder, relative targets at the working folder. Those of a context \
+                 start at its folder, which they cannot leave.",
             )
             .param("src", STRINGS, "One source or a list.")
             .param("dst", Type::String, "Where to.")
-            .option("from", Type::AnyOf(&[STATE, Type::Handle("Image"), Type::String]), "Copy from there instead.")
-            .option("exclude", Type::List(&Type::String), "Globs to leave out; one without `/` fits names anywhere.")
-            .option("chown", Type::String, "`USER[:GROUP]` of the image. Default root.")
-            .option("chmod", Type::String, "Octal mode, such as `\"0755\"`.")
+            .options(copy_options())
             .options(manner_options())
             .returns(STATE, "The new state.")
             .errors(&["not_found", "invalid_argument", "integrity", "interrupted"])
@@ -68,6 +71,26 @@ pub fn rows() -> Vec<Function> {
     ]
 }
 
+fn copy_options() -> Vec<Param> {
+    const FROM: Type = Type::AnyOf(&[STATE, CONTEXT, Type::Handle("Image"), Type::String]);
+    vec![
+        option("from", FROM, "Copy from there instead: a state, a context, an image or its name."),
+        option(
+            "exclude",
+            STRINGS,
+            "What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.",
+        ),
+        option("chown", Type::String, "`USER[:GROUP]` of the image, or ids. Default root."),
+        option("chmod", Type::String, "Octal mode, such as `\"0755\"`, or words, such as `\"u=rwX,go=rX\"`."),
+        option(
+            "parents",
+            Type::Boolean,
+            "Keep the folders of each source's path, from `/./` on if it has that. Default false.",
+        ),
+        option("link", Type::Boolean, "Make a layer that does not depend on what is below it. Default false."),
+    ]
+}
+
 fn write_options(opts: &Options) -> Result<WriteOptions> {
     Ok(WriteOptions { mode: mode(&opts.value("mode"))?, owner: opts.string("chown")?, manner: manner(opts)? })
 }
@@ -75,37 +98,63 @@ fn write_options(opts: &Options) -> Result<WriteOptions> {
 fn copy(call: &Call) -> Result<Outcome> {
     let (state_, sources, target, opts) =
         (this(call)?, one_or_more(&call.arg(0)).map_err(|e| call.named(e))?, call.string(1)?, call.options());
-    let options = CopyOptions {
-        exclude: opts.strings("exclude")?,
-        owner: opts.string("chown")?,
-        mode: mode(&opts.value("chmod"))?,
-        manner: manner(&opts)?,
-    };
-    let other = match opts.value("from") {
-        Value::Nil => None,
-        Value::UserData(handle) if handle.is::<StateHandle>() => {
-            Some(From::State(handle.borrow::<StateHandle>()?.0.clone()))
-        }
-        value => Some(From::Image(Source::read(&value)?)),
-    };
-    let folder = host_folder()?;
+    let options = read_copy(&opts)?;
+    let from = From::read(&opts)?;
     let run = move |at: &Context| -> Result<State> {
         let engine = at.engine()?;
-        let from = match other {
-            None => CopySource::Host(folder),
-            Some(From::State(other)) => CopySource::State(other),
-            Some(From::Image(Source::Image(image))) => CopySource::State(State::from_image(&engine, &image)?),
-            Some(From::Image(Source::Name(name))) => {
-                let image = engine.image_resolve(&name, Policy::Missing)?;
-                CopySource::State(State::from_image(&engine, &image)?)
-            }
-        };
-        state_.copy(&engine, &from, &sources, &target, &options)
+        state_.copy(&engine, &from.find(&engine)?, &sources, &target, &options)
     };
     call.work(run, state)
 }
 
+fn read_copy(opts: &Options) -> Result<CopyOptions> {
+    let mode = opts.value("chmod");
+    if matches!(mode, Value::Integer(_) | Value::Number(_)) {
+        // Lua has no octal numbers: it could only be misread.
+        super::mode(&mode)?;
+    }
+    Ok(CopyOptions {
+        exclude: opts.strings("exclude")?,
+        owner: opts.string("chown")?,
+        mode: opts.string("chmod")?.map(|text| text.parse()).transpose()?,
+        parents: opts.boolean("parents").unwrap_or(false),
+        link: opts.boolean("link").unwrap_or(false),
+        manner: manner(opts)?,
+    })
+}
+
+/// Where a copy is from.
 enum From {
+    Host(PathBuf),
+    Context(build::Context),
     State(State),
     Image(Source),
+}
+
+impl From {
+    fn read(opts: &Options) -> Result<From> {
+        Ok(match opts.value("from") {
+            Value::Nil => From::Host(host_folder()?),
+            Value::UserData(handle) if handle.is::<StateHandle>() => {
+                From::State(handle.borrow::<StateHandle>()?.0.clone())
+            }
+            Value::UserData(handle) if handle.is::<ContextHandle>() => {
+                From::Context(handle.borrow::<ContextHandle>()?.get()?)
+            }
+            value => From::Image(Source::read(&value)?),
+        })
+    }
+
+    fn find(self, engine: &Engine) -> Result<CopySource> {
+        Ok(match self {
+            From::Host(folder) => CopySource::Host(folder),
+            From::Context(context) => CopySource::Context(context),
+            From::State(state) => CopySource::State(state),
+            From::Image(Source::Image(image)) => CopySource::State(State::from_image(engine, &image)?),
+            From::Image(Source::Name(name)) => {
+                let image = engine.image_resolve(&name, Policy::Missing)?;
+                CopySource::State(State::from_image(engine, &image)?)
+            }
+        })
+    }
 }

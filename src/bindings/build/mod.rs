@@ -1,8 +1,10 @@
 //! The `build` module and the `State` handle: states, and what steps share. The methods are in files by subject.
 
 mod commit;
+pub mod context;
 mod files;
 mod looking;
+mod mounts;
 mod settings;
 mod steps;
 
@@ -15,8 +17,8 @@ use super::call::{Call, Outcome};
 use super::class::{Class, object};
 use super::image::{Source, policy};
 use super::{Failed, Options, args};
-use crate::engine::build::{Manner, State};
-use crate::engine::error::{Error, Kind, Result};
+use crate::engine::build::{Manner, State, StepFailure};
+use crate::engine::error::{Error, Result};
 use crate::runtime::Context;
 
 pub use looking::entry_class;
@@ -54,6 +56,7 @@ pub fn rows() -> Vec<Function> {
         })
         .returns(STATE, "An empty state.")
         .example("local s = build.scratch():copy(\"app\", \"/app\")"),
+        context::row(),
         Function::new("build.from_host", "Starts a build from programs of this host.", |call| {
             let programs: Vec<PathBuf> = call.strings(0)?.into_iter().map(PathBuf::from).collect();
             call.work(move |at| State::from_host(&at.engine()?, &programs), state)
@@ -122,14 +125,13 @@ fn from(call: &Call) -> Result<Outcome> {
     call.work(run, state)
 }
 
-/// A failed step's error leads back to the state it failed in.
-fn with_state(error: Error, before: &State) -> Failed {
-    // It ran, could not be executed, or took too long; anything else is no failure of the step.
-    if error.exit().is_none() && error.kind() != Kind::Timeout {
-        return error.into();
+/// A failed step's error leads to the state it failed in.
+fn with_state(failure: StepFailure) -> Failed {
+    let left = failure.state().cloned();
+    match left {
+        None => Error::from(failure).into(),
+        Some(left) => Failed::with(failure.into(), move |lua, table| table.raw_set("state", state(lua, left)?)),
     }
-    let before = before.clone();
-    Failed::with(error, move |lua, table| table.raw_set("state", state(lua, before)?))
 }
 
 /// A string or integer counts as a list of one.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -94,6 +95,19 @@ impl State {
         operation: Operation<'_>,
         make: impl FnOnce(&Task) -> Result<Option<Workspace>>,
     ) -> Result<State> {
+        if self.is_held() {
+            // It is nobody's but the caller's, and so is what follows from it.
+            let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
+            let task = Task::start(engine.progress(), "step", label, None);
+            let _in_use = engine.store().shared(engine.cancel())?;
+            let made = make(&task)?;
+            task.end("done");
+            let layer = match made {
+                Some(layer) => layer,
+                None => return Ok(self.clone()),
+            };
+            return self.holding(Arc::new(layer), operation.step);
+        }
         let key = self.key_after(&operation);
         let done = self.cached(engine, &key, &operation, false, |task| Ok((make(task)?, None)))?;
         Ok(self.after(key, Some(done), operation))
@@ -114,8 +128,7 @@ impl State {
         let store = engine.store();
         let forced = !engine.config().use_cache || operation.manner.no_cache;
         let use_cache = !forced && !self.is_held();
-        let label = operation.manner.label.as_ref().unwrap_or(&operation.step);
-        let task = Task::start(engine.progress(), "step", label, None);
+        let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;
         if use_cache && let Some(done) = look_up(engine, key, with_output)? {
@@ -129,17 +142,25 @@ impl State {
             return Ok(done);
         }
         let _in_use = store.shared(engine.cancel())?;
-        let (area, output) = make(&task)?;
+        let (area, output) = match make(&task) {
+            Err(error) if error.kind() == Kind::Interrupted => {
+                task.end("stopped");
+                return Err(error);
+            }
+            other => other?,
+        };
         let layer = match area {
             Some(area) => Some(keep_layer(store, area)?),
             None => None,
         };
         let record = StepRecord { layer, created: now(engine), step: operation.step.clone(), remote: None };
-        if !with_output {
-            self.note_inputs(store, key, operation, forced)?;
+        if !self.is_held() {
+            if !with_output {
+                self.note_inputs(store, key, operation, forced)?;
+            }
+            record::write(store, key, &record, output.as_deref())?;
+            engine.session().known().keys.insert(*key);
         }
-        record::write(store, key, &record, output.as_deref())?;
-        engine.session().known().keys.insert(*key);
         task.end("done");
         Ok(Done { key: *key, record, output, cached: false })
     }

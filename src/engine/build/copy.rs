@@ -1,29 +1,36 @@
-//! Copying into a state, from the host or from another state, keyed by content.
+//! Copying into a state, from the host, a context or another state, keyed by content.
 //!
 //! As Dockerfile's COPY has it: of a folder its contents are copied; a target that ends in `/` or is a folder takes
 //! things into it; several sources need such a target; parents are made; links are copied as links; owner is root
 //! unless asked. Times do not count for the cache, content, names, kinds and modes do.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use serde::Serialize;
 
 use super::super::Engine;
 use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, OsContext, Result};
 use super::super::rootfs::view::View;
-use super::State;
 use super::cache::{Manner, Operation};
+use super::context::Context;
 use super::files::unix_now;
+use super::ignore::Rules;
+use super::mode::ModeChange;
+use super::parts::Part;
+use super::reading::{copy_into, read_all};
+use super::source::{Content, Item, Search, Source, from_context, from_host, from_state};
+use super::stat_cache::StatCache;
 use super::tree::{Looks, TreeWriter};
+use super::{State, key_of};
 
 /// Where things are copied from.
 #[derive(Debug, Clone)]
 pub enum CopySource {
     /// The host; relative paths start at this folder.
     Host(PathBuf),
+    /// A context, which its paths cannot leave.
+    Context(Context),
     /// Another state's file system.
     State(State),
 }
@@ -31,45 +38,27 @@ pub enum CopySource {
 /// How to copy.
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
-    /// Globs of what to leave out, relative to each source folder; `*` stays within a name, `**` does not.
+    /// What to leave out, relative to each source folder: rules as in `.dockerignore` for a context; elsewhere one
+    /// without a slash fits names anywhere.
     pub exclude: Vec<String>,
     /// `USER[:GROUP]` of the image; root by default.
     pub owner: Option<String>,
-    /// Permission bits of files and folders instead of the source's.
-    pub mode: Option<u32>,
+    /// A change of the source's permission bits.
+    pub mode: Option<ModeChange>,
+    /// Keeps the folders of a source's path, from `/./` on if that is in it.
+    pub parents: bool,
+    /// The layer does not depend on what is below it: nothing there is looked at, and it serves any state.
+    pub link: bool,
     /// How it is shown and kept.
     pub manner: Manner,
 }
 
-/// One thing to copy.
-struct Item {
-    // Where it goes, below the target.
-    to: PathBuf,
-    // Where it is now.
-    from: PathBuf,
-    meta: fs::Metadata,
-    content: Content,
-}
-
-/// What counts of a thing for the cache.
-#[derive(Serialize, PartialEq)]
-enum Content {
-    Folder,
-    File(Digest),
-    Link(PathBuf),
-}
-
-#[derive(Serialize)]
-struct CopyInputs<'a> {
-    target: &'a Path,
-    owner: (u32, u32),
-    items: Vec<(&'a Path, u32, &'a Content)>,
-}
-
-/// One source, looked at.
-struct Root {
-    items: Vec<Item>,
+/// What is copied where, and how it looks there.
+struct Plan<'a> {
+    into: PathBuf,
     is_folder: bool,
+    owner: (u32, u32),
+    options: &'a CopyOptions,
 }
 
 impl State {
@@ -87,228 +76,209 @@ impl State {
         options: &CopyOptions,
     ) -> Result<State> {
         let lowers = self.ready_lowers(engine)?;
-        let owner = self.owner(&lowers, options.owner.as_deref())?;
-        let exclude = patterns(&options.exclude)?;
-        let mut roots = Vec::new();
-        for source in sources {
-            engine.cancel().check()?;
-            roots.push(look_at(engine, from, source, &exclude)?);
-        }
+        let owner = self.chown(&lowers, options.owner.as_deref())?;
+        let found = find(engine, from, sources, options)?;
+        let below: &[PathBuf] = if options.link { &[] } else { &lowers };
         let into = self.absolute(target)?;
-        let is_folder = self.takes_things_into(&lowers, target, &into, sources, &roots)?;
-        let items = place(roots, sources, &into, is_folder)?;
-        let mode = |item: &Item| options.mode.unwrap_or(item.meta.mode() & 0o7777);
-        let inputs = CopyInputs {
-            target: &into,
-            owner,
-            items: items.iter().map(|item| (item.to.as_path(), mode(item), &item.content)).collect(),
-        };
+        let is_folder = takes_things_into(below, target, &into, &found, sources.len(), options)?;
+        let plan = Plan { into, is_folder, owner, options };
         let step = format!("COPY {} {target}", sources.join(" "));
-        let operation = Operation::new("copy", &inputs, step, &options.manner)?;
-        self.take(engine, operation, |_| {
-            let mut tree = TreeWriter::new(engine.store(), &lowers, unix_now(engine))?;
-            for item in &items {
-                engine.cancel().check()?;
-                let looks = Looks { mode: mode(item), uid: owner.0, gid: owner.1, mtime: item.meta.mtime() };
-                write_item(&mut tree, item, looks)?;
+        self.place(engine, &found, &plan, below, step)
+    }
+
+    /// Takes the step that puts sources, all read, in their places.
+    fn place(
+        &self,
+        engine: &Engine,
+        found: &[Source],
+        plan: &Plan<'_>,
+        below: &[PathBuf],
+        step: String,
+    ) -> Result<State> {
+        let describe = || plan.parts(found);
+        let operation = Operation::of_digest("copy", plan.key(found)?, step, &plan.options.manner, describe);
+        let make = || {
+            if found.iter().all(|source| source.items.is_empty()) {
+                return Ok(None);
+            }
+            let mut tree = TreeWriter::new(engine.store(), below, unix_now(engine))?;
+            for source in found {
+                plan.write(engine, &mut tree, source)?;
             }
             Ok(Some(tree.finish()?))
-        })
-    }
-
-    fn takes_things_into(
-        &self,
-        lowers: &[PathBuf],
-        target: &str,
-        into: &Path,
-        sources: &[String],
-        roots: &[Root],
-    ) -> Result<bool> {
-        let named = target.ends_with('/') || target == "." || target.ends_with("/.");
-        let exists = View::new(lowers).find(into)?;
-        let is_folder = named || exists.as_ref().is_some_and(|found| found.meta.is_dir());
-        let brings_folder = roots.iter().any(|root| root.is_folder);
-        if exists.is_some_and(|found| !found.meta.is_dir()) && (named || brings_folder) {
-            return Err(Error::invalid(format!("cannot copy into {target}: it is not a folder")));
+        };
+        if !plan.options.link {
+            return self.take(engine, operation, |_| make());
         }
-        if sources.len() > 1 && !is_folder {
-            let message =
-                format!("cannot copy {} things to '{target}': end it with '/' to name a folder", sources.len());
-            return Err(Error::invalid(message));
-        }
-        Ok(is_folder)
+        // Known by what it holds alone.
+        let key = key_of(&["link", &operation.inputs.to_string()]);
+        let done = self.cached(engine, &key, &operation, false, |_| Ok((make()?, None)))?;
+        Ok(self.after(self.key_after(&operation), Some(done), operation))
     }
 }
 
-/// Gives every item its place: a folder's contents go into the target, a file goes into it or becomes it.
-fn place(roots: Vec<Root>, sources: &[String], into: &Path, is_folder: bool) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
-    for (root, source) in roots.into_iter().zip(sources) {
-        for mut item in root.items {
-            item.to = match (root.is_folder, is_folder) {
-                (true, _) => into.join(&item.to),
-                (false, false) => into.to_path_buf(),
-                (false, true) => {
-                    let name = Path::new(source).file_name();
-                    into.join(name.ok_or_else(|| Error::invalid(format!("'{source}' has no name to copy it under")))?)
-                }
-            };
-            items.push(item);
-        }
-    }
-    Ok(items)
-}
-
-fn patterns(list: &[String]) -> Result<Vec<glob::Pattern>> {
-    let parse = |text: &String| {
-        glob::Pattern::new(text.trim_start_matches('/'))
-            .map_err(|e| Error::invalid(format!("invalid pattern '{text}': {}", e.msg)))
+/// Looks at the sources and reads what is not known of them.
+fn find(engine: &Engine, from: &CopySource, sources: &[String], options: &CopyOptions) -> Result<Vec<Source>> {
+    let exclude = match from {
+        CopySource::Context(_) => Rules::new(&options.exclude)?,
+        _ => Rules::anywhere(&options.exclude)?,
     };
-    list.iter().map(parse).collect()
-}
-
-fn is_excluded(exclude: &[glob::Pattern], path: &Path) -> bool {
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    // A pattern without a slash is about a name, wherever it is.
-    exclude.iter().any(|pattern| {
-        pattern.matches_path_with(path, options)
-            || (!pattern.as_str().contains('/')
-                && path.file_name().is_some_and(|name| pattern.matches_path_with(Path::new(name), options)))
-    })
-}
-
-fn look_at(engine: &Engine, from: &CopySource, source: &str, exclude: &[glob::Pattern]) -> Result<Root> {
+    let search = Search { exclude: &exclude, parents: options.parents, cancel: engine.cancel() };
+    let mut found = Vec::new();
+    for source in sources {
+        found.extend(match from {
+            CopySource::Host(base) => from_host(base, source, &search)?,
+            CopySource::Context(context) => from_context(context, source, &search)?,
+            CopySource::State(state) => from_state(engine, state, source, &search)?,
+        });
+    }
     match from {
+        CopySource::Context(context) => {
+            read_all(engine, &mut found, context.stats(engine.store()).as_mut())?;
+        }
         CopySource::Host(base) => {
-            let path = base.join(source);
-            let meta = match fs::metadata(&path) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Error::not_found(format!(
-                        "cannot copy '{source}': no such file or folder on the host"
-                    )));
-                }
-                other => other.os(|| format!("stat {}", path.display()))?,
-            };
-            let is_folder = meta.is_dir();
-            let mut items = Vec::new();
-            collect_host(engine, &path, PathBuf::new(), meta, exclude, &mut items)?;
-            Ok(Root { items, is_folder })
+            read_all(engine, &mut found, Some(&mut StatCache::open(engine.store(), &base.to_string_lossy())))?;
         }
         CopySource::State(state) => {
-            let lowers = state.ready_lowers(engine)?;
-            let view = View::new(&lowers);
-            let path = state.absolute(source)?;
-            let Some(found) = view.find(&path)? else {
-                return Err(Error::not_found(format!("cannot copy '{source}': it does not exist in the other state")));
-            };
-            let is_folder = found.meta.is_dir();
-            let mut items = Vec::new();
-            collect_view(engine, &view, &path, PathBuf::new(), (found.path, found.meta), exclude, &mut items)?;
-            Ok(Root { items, is_folder })
+            let name = format!("state {}", state.key());
+            read_all(engine, &mut found, Some(&mut StatCache::open(engine.store(), &name)))?;
         }
     }
+    Ok(found)
 }
 
-fn collect_host(
-    engine: &Engine,
-    path: &Path,
-    to: PathBuf,
-    meta: fs::Metadata,
-    exclude: &[glob::Pattern],
-    items: &mut Vec<Item>,
-) -> Result<()> {
-    engine.cancel().check()?;
-    let is_dir = meta.is_dir();
-    items.push(item(to.clone(), path.to_path_buf(), meta)?);
-    if !is_dir {
-        return Ok(());
+/// Whether the target is a folder that takes things into it.
+fn takes_things_into(
+    below: &[PathBuf],
+    target: &str,
+    into: &Path,
+    found: &[Source],
+    asked: usize,
+    options: &CopyOptions,
+) -> Result<bool> {
+    let named = target.ends_with('/') || target == "." || target.ends_with("/.") || options.parents;
+    let exists = View::new(below).find(into)?;
+    let is_folder = named || into == Path::new("/") || exists.as_ref().is_some_and(|found| found.meta.is_dir());
+    let brings_folder = found.iter().any(|source| source.is_folder);
+    if exists.is_some_and(|found| !found.meta.is_dir()) && (named || brings_folder) {
+        return Err(Error::invalid(format!("cannot copy into {target}: it is not a folder")));
     }
-    let entries = fs::read_dir(path).os(|| format!("list {}", path.display()))?;
-    let mut names = entries
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<Result<Vec<_>, _>>()
-        .os(|| format!("list {}", path.display()))?;
-    names.sort();
-    for name in names {
-        let child = to.join(&name);
-        if is_excluded(exclude, &child) {
-            continue;
-        }
-        let path = path.join(&name);
-        let meta = fs::symlink_metadata(&path).os(|| format!("stat {}", path.display()))?;
-        collect_host(engine, &path, child, meta, exclude, items)?;
+    let count = found.len().max(asked);
+    if count > 1 && !is_folder {
+        let message = format!("cannot copy {count} things to '{target}': end it with '/' to name a folder");
+        return Err(Error::invalid(message));
     }
-    Ok(())
+    Ok(is_folder)
 }
 
-fn collect_view(
-    engine: &Engine,
-    view: &View<'_>,
-    path: &Path,
-    to: PathBuf,
-    (host, meta): (PathBuf, fs::Metadata),
-    exclude: &[glob::Pattern],
-    items: &mut Vec<Item>,
-) -> Result<()> {
-    engine.cancel().check()?;
-    let is_dir = meta.is_dir();
-    items.push(item(to.clone(), host, meta)?);
-    if !is_dir {
-        return Ok(());
-    }
-    for (name, found) in view.list(path)? {
-        let child = to.join(&name);
-        if !is_excluded(exclude, &child) {
-            let inner = (found.path, found.meta);
-            collect_view(engine, view, &path.join(&name), child, inner, exclude, items)?;
+impl Plan<'_> {
+    /// Where a thing goes.
+    fn target(&self, source: &Source, item: &Item) -> Result<PathBuf> {
+        let into = match source.above.last() {
+            Some((above, _)) => self.into.join(above),
+            None => self.into.clone(),
+        };
+        match (source.is_folder, self.is_folder) {
+            (true, _) if item.path.as_os_str().is_empty() => Ok(into),
+            (true, _) => Ok(into.join(&item.path)),
+            (false, false) => Ok(into),
+            (false, true) => match &source.name {
+                Some(name) => Ok(into.join(name)),
+                None => Err(Error::invalid("a source has no name to copy it under")),
+            },
         }
     }
-    Ok(())
-}
 
-fn item(to: PathBuf, from: PathBuf, meta: fs::Metadata) -> Result<Item> {
-    let content = if meta.is_dir() {
-        Content::Folder
-    } else if meta.is_symlink() {
-        Content::Link(fs::read_link(&from).os(|| format!("read link {}", from.display()))?)
-    } else if meta.is_file() {
-        let mut reader = Hashing::new(open(&from)?);
-        std::io::copy(&mut reader, &mut std::io::sink()).os(|| format!("read {}", from.display()))?;
-        Content::File(reader.finish().1)
-    } else {
-        return Err(Error::invalid(format!("cannot copy {}: it is neither file, folder nor link", from.display())));
-    };
-    Ok(Item { to, from, meta, content })
-}
+    fn mode(&self, mode: u32, is_folder: bool) -> u32 {
+        self.options.mode.as_ref().map_or(mode & 0o7777, |change| change.apply(mode, is_folder))
+    }
 
-/// Opens a file that was a regular one a moment ago: if it has become a fifo, this does not wait for a writer.
-fn open(path: &Path) -> Result<File> {
-    fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
-        .os(|| format!("open {}", path.display()))
-}
-
-fn write_item(tree: &mut TreeWriter, item: &Item, looks: Looks) -> Result<()> {
-    match &item.content {
-        Content::Folder => {
-            tree.folder(&item.to, Some(looks))?;
-        }
-        Content::Link(target) => {
-            let (real, _) = tree.resolve(item.to.parent().unwrap_or(Path::new("/")))?;
-            tree.link(&real.join(item.to.file_name().unwrap_or_default()), target, looks)?;
-        }
-        Content::File(digest) => {
-            let (real, _) = tree.resolve(&item.to)?;
-            let source = open(&item.from)?;
-            let written = tree.file(&real, &source, looks)?;
-            if written != *digest {
-                let message = format!("{} changed while it was being copied", item.from.display());
-                return Err(Error::integrity(message).with_hint("copy it when nothing writes to it"));
+    /// What counts for the cache, as a digest: a copy may have very many things.
+    fn key(&self, found: &[Source]) -> Result<Digest> {
+        let mut hash = Hashing::new(std::io::sink());
+        let mut part = |bytes: &[u8]| {
+            let written = hash.write_all(&(bytes.len() as u64).to_be_bytes()).and_then(|()| hash.write_all(bytes));
+            written.os(|| "make a key")
+        };
+        part(self.into.as_os_str().as_bytes())?;
+        part(&[self.owner.0.to_be_bytes(), self.owner.1.to_be_bytes()].concat())?;
+        for source in found {
+            for (above, looked) in &source.above {
+                part(above.as_os_str().as_bytes())?;
+                part(&self.mode(looked.mode, true).to_be_bytes())?;
             }
-            tree.attributes(&real, &source)?;
+            for item in &source.items {
+                part(self.target(source, item)?.as_os_str().as_bytes())?;
+                let (kind, content): (u8, &[u8]) = match &item.content {
+                    Content::Folder => (b'd', b""),
+                    Content::Link(target) => (b'l', target.as_os_str().as_bytes()),
+                    Content::File(digest) => (b'f', digest.as_ref().map_or(&[], |digest| &digest.bytes()[..])),
+                };
+                let mode = self.mode(item.looked.mode, kind == b'd').to_be_bytes();
+                part(&[kind, mode[0], mode[1], mode[2], mode[3]])?;
+                part(content)?;
+            }
         }
+        Ok(hash.finish().1)
     }
-    Ok(())
+
+    /// The same, thing by thing, for people.
+    fn parts(&self, found: &[Source]) -> Vec<Part> {
+        let (uid, gid) = self.owner;
+        let mut parts = vec![
+            Part::option("target", self.into.display().to_string()),
+            Part::option("owner", format!("{uid}:{gid}")),
+        ];
+        for source in found {
+            for item in &source.items {
+                let target = self.target(source, item).unwrap_or_default();
+                let is_folder = matches!(item.content, Content::Folder);
+                let value = match &item.content {
+                    Content::Folder => "folder".to_string(),
+                    Content::Link(to) => format!("-> {}", to.display()),
+                    Content::File(digest) => digest.as_ref().map_or_else(String::new, Digest::to_string),
+                };
+                let mode = self.mode(item.looked.mode, is_folder);
+                parts.push(Part::file(target.display().to_string(), format!("{mode:04o} {value}")));
+            }
+        }
+        parts
+    }
+
+    fn write(&self, engine: &Engine, tree: &mut TreeWriter, source: &Source) -> Result<()> {
+        let looks = |mode, mtime| Looks { mode, uid: self.owner.0, gid: self.owner.1, mtime };
+        if self.is_folder && !source.items.is_empty() {
+            tree.folder(&self.into, None)?;
+        }
+        for (above, looked) in &source.above {
+            tree.folder(&self.into.join(above), Some(looks(self.mode(looked.mode, true), looked.mtime.0)))?;
+        }
+        for item in &source.items {
+            engine.cancel().check()?;
+            let is_folder = matches!(item.content, Content::Folder);
+            let looks = looks(self.mode(item.looked.mode, is_folder), item.looked.mtime.0);
+            let mut target = self.target(source, item)?;
+            if !source.is_folder && !self.is_folder {
+                // The target itself: a link there stands for what it leads to.
+                target = tree.resolve(&target)?.0;
+            }
+            match &item.content {
+                Content::Folder => {
+                    tree.folder(&target, Some(looks))?;
+                }
+                Content::Link(to) => tree.link(&target, to, looks)?,
+                Content::File(_) => {
+                    tree.file_with(&target, looks, |file| copy_into(source, item, file, engine.cancel()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts sources below the root of a tree, as they are, owned by root.
+pub(super) fn write_sources(engine: &Engine, tree: &mut TreeWriter, found: &[Source]) -> Result<()> {
+    let options = CopyOptions::default();
+    let plan = Plan { into: "/".into(), is_folder: true, owner: (0, 0), options: &options };
+    found.iter().try_for_each(|source| plan.write(engine, tree, source))
 }

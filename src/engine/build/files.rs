@@ -139,7 +139,13 @@ impl State {
     pub fn enter(&self, engine: &Engine, setting: &Setting, manner: &Manner) -> Result<State> {
         let there = self.set(setting, manner)?;
         let (config, words) = (there.0.config.config.clone(), there.step().words.clone());
-        let user = Some(config.user.clone()).filter(|user| !user.is_empty());
+        let user = match config.user.as_str() {
+            "" => None,
+            user => {
+                let (uid, gid) = self.owner(&self.ready_lowers(engine)?, Some(user))?;
+                Some(format!("{uid}:{gid}"))
+            }
+        };
         let history = Some(manner.history.clone().unwrap_or(words));
         let options = WriteOptions { mode: None, owner: user, manner: Manner { history, ..manner.clone() } };
         let made = self.make_dir(engine, &config.working_dir, &options)?;
@@ -149,7 +155,7 @@ impl State {
 
     fn owner_for(&self, engine: &Engine, options: &WriteOptions) -> Result<(u32, u32)> {
         match &options.owner {
-            Some(owner) => self.owner(&self.ready_lowers(engine)?, Some(owner)),
+            Some(owner) => self.chown(&self.ready_lowers(engine)?, Some(owner)),
             None => Ok((0, 0)),
         }
     }
@@ -176,11 +182,55 @@ impl State {
         })
     }
 
+    /// Looks up `USER[:GROUP]` for files, in the state's own files. A number alone is the group's too, as Dockerfile's
+    /// COPY has it, and ids are all the kernel has: 0 to 4294967294.
+    ///
+    /// # Errors
+    /// `not_found` for a name the state does not have, `invalid_argument` for a number out of range.
+    pub(super) fn chown(&self, lowers: &[PathBuf], owner: Option<&str>) -> Result<(u32, u32)> {
+        let Some(owner) = owner else { return Ok((0, 0)) };
+        let (user, group) = match owner.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (owner, None),
+        };
+        let gid = match group {
+            Some(group) => match file_id(group)? {
+                Some(gid) => Some(gid),
+                None if group.is_empty() => {
+                    return Err(Error::invalid(format!("invalid owner '{owner}': expected USER[:GROUP]")));
+                }
+                None => Some(super::super::container::user::group_in(&View::new(lowers), group)?),
+            },
+            None => None,
+        };
+        match file_id(user)? {
+            Some(uid) => Ok((uid, gid.unwrap_or(uid))),
+            None if user.is_empty() => Err(Error::invalid(format!("invalid owner '{owner}': expected USER[:GROUP]"))),
+            None => {
+                let (uid, own) = self.owner(lowers, Some(user))?;
+                Ok((uid, gid.unwrap_or(own)))
+            }
+        }
+    }
+
     /// Looks up `USER[:GROUP]` in the state's own files.
     pub(super) fn owner(&self, lowers: &[PathBuf], owner: Option<&str>) -> Result<(u32, u32)> {
         let Some(owner) = owner else { return Ok((0, 0)) };
         let identity = super::super::container::user::look_up_in(&View::new(lowers), owner)?;
         Ok((identity.uid, identity.gid))
+    }
+}
+
+/// A number as typed: none when it is a name.
+fn file_id(text: &str) -> Result<Option<u32>> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    // The last one is the kernel's 'leave it as it is'.
+    match text.parse::<u32>() {
+        Ok(id) if id < u32::MAX && !text.starts_with('+') => Ok(Some(id)),
+        _ => Err(Error::invalid(format!("user or group id {text} is out of range: 0 to {}", u32::MAX - 1))),
     }
 }
 

@@ -12,18 +12,31 @@
 
 pub(super) mod cache;
 pub(super) mod commit;
+mod context;
 mod copy;
 mod exchange;
+mod expand;
 mod files;
+mod flatten;
+mod globs;
 mod history;
 mod host;
+mod ignore;
+mod listing;
+mod merge;
+mod mode;
+pub mod mounts;
 mod parts;
 mod prune;
+mod reading;
 pub(super) mod record;
 mod remote;
 mod run;
 pub mod settings;
+mod source;
+mod stat_cache;
 mod tree;
+mod unpack;
 mod why;
 
 use std::path::PathBuf;
@@ -34,16 +47,18 @@ use super::digest::Digest;
 use super::error::Result;
 use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
-use super::store::Workspace;
+use super::store::{Workspace, random_id};
 
 pub use cache::Manner;
-pub use commit::CommitOptions;
+pub use commit::{CommitOptions, Output, Squash, compression, time};
+pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
 pub use exchange::{Exchanged, Exported};
 pub use files::{FileEntry, WriteOptions};
 pub use history::{Difference, StateHistory, TreeStep};
+pub use mode::ModeChange;
 pub use prune::{CacheEntry, EntryKind, PruneOptions, Pruned};
-pub use run::StepOptions;
+pub use run::{StepFailure, StepOptions};
 pub use why::{Reason, Why};
 
 use cache::{Done, Operation};
@@ -60,6 +75,15 @@ enum StateLayer {
 }
 
 impl StateLayer {
+    /// What tells it from others: the name of its folder.
+    fn id(&self) -> String {
+        match self {
+            StateLayer::Image(layer, _) => layer.diff_id.hex(),
+            StateLayer::Step(id) => id.clone(),
+            StateLayer::Held(area) => area.path().display().to_string(),
+        }
+    }
+
     /// Its folder.
     fn folder(&self, engine: &Engine) -> PathBuf {
         match self {
@@ -75,10 +99,19 @@ struct Inner {
     key: Digest,
     // The state it was made of.
     parent: Option<State>,
+    // Of a first state: the image it is.
+    base: Option<Base>,
     layers: Vec<StateLayer>,
     // Without diff ids, which are known when an image is committed.
     config: ImageConfig,
     step: Step,
+}
+
+/// The image a build started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Base {
+    name: Option<String>,
+    digest: Digest,
 }
 
 /// What made a state of the one before.
@@ -123,7 +156,7 @@ impl State {
         let host = super::image::Platform::host();
         (config.os, config.architecture, config.variant) = (host.os, host.architecture, host.variant);
         let key = key_of(&["scratch", &config.os, &config.architecture]);
-        State::start(key, Vec::new(), config, "scratch".into())
+        State::start(key, None, Vec::new(), config, "scratch".into())
     }
 
     /// The file system and configuration of an image in the store.
@@ -137,11 +170,13 @@ impl State {
         config.rootfs.diff_ids.clear();
         let name = image.names.first().map_or_else(|| image.id.to_string(), |name| name.familiar());
         let key = key_of(&["image", &image.id.to_string()]);
-        Ok(State::start(key, layers.collect(), config, format!("from {name}")))
+        let digest = super::image::Content::of(&image.manifest)?.digest;
+        let base = Base { name: image.names.first().map(ToString::to_string), digest };
+        Ok(State::start(key, Some(base), layers.collect(), config, format!("from {name}")))
     }
 
-    fn start(key: Digest, layers: Vec<StateLayer>, config: ImageConfig, words: String) -> State {
-        State(Arc::new(Inner { key, parent: None, layers, config, step: Step::start(words) }))
+    fn start(key: Digest, base: Option<Base>, layers: Vec<StateLayer>, config: ImageConfig, words: String) -> State {
+        State(Arc::new(Inner { key, parent: None, base, layers, config, step: Step::start(words) }))
     }
 
     /// The key: equal keys mean equal states.
@@ -162,6 +197,14 @@ impl State {
     /// It stands on what a failed step had written: nothing of it is kept in the cache.
     fn is_held(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
+    }
+
+    /// The state with a layer that nobody keeps, under a key that nothing else has.
+    fn holding(&self, layer: Arc<Workspace>, words: String) -> Result<State> {
+        let key = key_of(&["held", &random_id()?]);
+        let layers = self.0.layers.iter().cloned().chain([StateLayer::Held(layer)]).collect();
+        let (parent, config) = (Some(self.clone()), self.0.config.clone());
+        Ok(State(Arc::new(Inner { key, parent, base: self.0.base.clone(), layers, config, step: Step::start(words) })))
     }
 
     /// The configuration so far.
@@ -214,7 +257,7 @@ impl State {
             });
         }
         let layers = self.0.layers.iter().cloned().chain(step.layer.clone().map(StateLayer::Step)).collect();
-        State(Arc::new(Inner { key, parent: Some(self.clone()), layers, config, step }))
+        State(Arc::new(Inner { key, parent: Some(self.clone()), base: None, layers, config, step }))
     }
 
     /// The same state with another configuration for its containers, under the key that belongs to both.
@@ -224,6 +267,7 @@ impl State {
         State(Arc::new(Inner {
             key,
             parent: self.0.parent.clone(),
+            base: self.0.base.clone(),
             layers: self.0.layers.clone(),
             config,
             step: self.0.step.clone(),

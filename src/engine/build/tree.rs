@@ -1,14 +1,18 @@
 //! Writing a layer by hand: files, folders and links over a stack of layers, in overlayfs' upper form.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
 
 use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, OsContext, Result};
+use super::super::layer::dress::{Meta, dress_file};
 use super::super::rootfs::view::{Found, View};
 use super::super::store::{Store, Workspace};
 
@@ -25,11 +29,21 @@ pub struct Looks {
     pub mtime: i64,
 }
 
+/// A folder of the new layer.
+struct Known {
+    /// Without links.
+    real: PathBuf,
+    /// What the layers below have there; none for a folder that is new.
+    below: Option<Found>,
+}
+
 /// A layer under construction.
 pub struct TreeWriter {
     area: Workspace,
     // The layers below, and the new one's tree on top.
     stack: Vec<PathBuf>,
+    // Folders that are in the new layer, by the paths they were asked for.
+    known: HashMap<PathBuf, Rc<Known>>,
     // Folders whose times are set when everything in them is there.
     folders: Vec<(PathBuf, i64)>,
     now: i64,
@@ -44,8 +58,13 @@ impl TreeWriter {
         let area = store.workspace()?;
         let top = area.join("fs");
         make_dir(&top)?;
-        let mut writer =
-            TreeWriter { area, stack: lowers.iter().cloned().chain([top.clone()]).collect(), folders: Vec::new(), now };
+        let mut writer = TreeWriter {
+            area,
+            stack: lowers.iter().cloned().chain([top.clone()]).collect(),
+            known: HashMap::new(),
+            folders: Vec::new(),
+            now,
+        };
         let looks = match lowers.last() {
             Some(lower) => looks_of(&fs::metadata(lower).os(|| format!("stat {}", lower.display()))?),
             None => Looks { mode: 0o755, uid: 0, gid: 0, mtime: now },
@@ -72,6 +91,14 @@ impl TreeWriter {
     /// # Errors
     /// `invalid_argument` when something on the way is not a folder.
     pub fn folder(&mut self, path: &Path, looks: Option<Looks>) -> Result<PathBuf> {
+        Ok(self.enter(path, looks)?.real.clone())
+    }
+
+    fn enter(&mut self, path: &Path, looks: Option<Looks>) -> Result<Rc<Known>> {
+        if let Some(known) = self.known.get(path) {
+            return Ok(known.clone());
+        }
+        let lowers = self.stack.len() - 1;
         let (real, found) = self.resolve(path)?;
         if let Some(found) = &found
             && !found.meta.is_dir()
@@ -79,17 +106,19 @@ impl TreeWriter {
             return Err(Error::invalid(format!("{} is not a folder", path.display())));
         }
         let here = self.on_host(&real);
-        if here.is_dir() {
-            return Ok(real);
+        if !here.is_dir() {
+            if let Some(parent) = real.parent() {
+                self.enter(parent, None)?;
+            }
+            make_dir(&here)?;
+            let fresh = Looks { mode: 0o755, uid: 0, gid: 0, mtime: self.now };
+            let looks = found.map_or(looks.unwrap_or(fresh), |found| looks_of(&found.meta));
+            self.dress_folder(&here, looks)?;
         }
-        if let Some(parent) = real.parent() {
-            self.folder(parent, None)?;
-        }
-        make_dir(&here)?;
-        let fresh = Looks { mode: 0o755, uid: 0, gid: 0, mtime: self.now };
-        let looks = found.map_or(looks.unwrap_or(fresh), |found| looks_of(&found.meta));
-        self.dress_folder(&here, looks)?;
-        Ok(real)
+        let below = View::new(&self.stack[..lowers]).find_link(&real)?;
+        let known = Rc::new(Known { real, below });
+        self.known.insert(path.to_path_buf(), known.clone());
+        Ok(known)
     }
 
     fn dress_folder(&mut self, here: &Path, looks: Looks) -> Result<()> {
@@ -106,16 +135,35 @@ impl TreeWriter {
     fn room(&mut self, real: &Path) -> Result<PathBuf> {
         let parent = real.parent().ok_or_else(|| Error::invalid("cannot write to /"))?;
         let name = real.file_name().ok_or_else(|| Error::invalid("cannot write to /"))?;
-        let parent = self.folder(parent, None)?;
-        let real = parent.join(name);
-        let (_, found) = View::new(&self.stack).resolve_link(&real)?;
-        if found.is_some_and(|found| found.meta.is_dir()) {
-            return Err(Error::invalid(format!("{} is a folder", real.display())));
+        let parent = self.enter(parent, None)?;
+        let here = self.on_host(&parent.real.join(name));
+        let is_folder = |meta: &fs::Metadata| match meta.is_dir() {
+            true => Err(Error::invalid(format!("{} is a folder", real.display()))),
+            false => Ok(()),
+        };
+        let what = || format!("replace {}", real.display());
+        match fs::symlink_metadata(&here) {
+            Ok(meta) => {
+                is_folder(&meta)?;
+                fs::remove_file(&here).os(what)?;
+                self.replaced(&meta);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let below = parent.below.as_ref().map(|below| below.child(name)).transpose()?.flatten();
+                if let Some(below) = below {
+                    is_folder(&below.meta)?;
+                    self.replaced(&below.meta);
+                }
+            }
+            Err(e) => return Err(e).os(what),
         }
-        let here = self.on_host(&real);
-        match fs::remove_file(&here) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).os(|| format!("replace {}", real.display())),
-            _ => Ok(here),
+        Ok(here)
+    }
+
+    /// What was found by a link that is gone now may be elsewhere.
+    fn replaced(&mut self, meta: &fs::Metadata) {
+        if meta.is_symlink() {
+            self.known.clear();
         }
     }
 
@@ -124,38 +172,33 @@ impl TreeWriter {
     /// # Errors
     /// `invalid_argument` when the path is a folder; `os`.
     pub fn file(&mut self, real: &Path, content: impl Read, looks: Looks) -> Result<Digest> {
-        let here = self.room(real)?;
-        let what = || format!("write {}", real.display());
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here).os(what)?;
         let mut content = Hashing::new(content);
-        std::io::copy(&mut content, &mut file).os(what)?;
-        drop(file);
-        dress(&here, looks)?;
-        set_time(&here, looks.mtime)?;
+        self.file_with(real, looks, |file| {
+            let mut file = File::from(file.try_clone().os(|| "duplicate a descriptor")?);
+            std::io::copy(&mut content, &mut file).os(|| format!("write {}", real.display()))?;
+            Ok(Vec::new())
+        })?;
         Ok(content.finish().1)
     }
 
-    /// Copies the extended attributes that belong to a file's content: file capabilities and the user's own.
+    /// Makes a file with the content that `fill` gives it; `fill` returns its extended attributes.
     ///
     /// # Errors
-    /// `os`.
-    pub fn attributes(&mut self, real: &Path, from: &File) -> Result<()> {
-        let here = self.on_host(real);
-        let mut names = vec![0u8; 64 << 10];
-        // A file system without attributes has none to copy.
-        let Ok(count) = rustix::fs::flistxattr(from, &mut names) else { return Ok(()) };
-        for name in names[..count].split(|byte| *byte == 0) {
-            let kept =
-                name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
-            if !kept {
-                continue;
-            }
-            let what = || format!("attribute {} of {}", String::from_utf8_lossy(name), real.display());
-            let mut value = vec![0u8; 64 << 10];
-            let size = rustix::fs::fgetxattr(from, name, &mut value).os(what)?;
-            rustix::fs::lsetxattr(&here, name, &value[..size], rustix::fs::XattrFlags::empty()).os(what)?;
-        }
-        Ok(())
+    /// `invalid_argument` when the path is a folder; `os`; those of `fill`.
+    pub fn file_with(
+        &mut self,
+        real: &Path,
+        looks: Looks,
+        fill: impl FnOnce(&OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>>,
+    ) -> Result<()> {
+        let here = self.room(real)?;
+        let what = || format!("write {}", real.display());
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here).os(what)?;
+        let file = OwnedFd::from(file);
+        let xattrs = fill(&file)?;
+        let mtime = (looks.mtime, 0);
+        let meta = Meta { mode: looks.mode, uid: looks.uid, gid: looks.gid, mtime, xattrs: &xattrs };
+        dress_file(&file, &meta).map_err(|e| e.context(what()))
     }
 
     /// Makes a symbolic link.

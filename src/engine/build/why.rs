@@ -119,7 +119,7 @@ impl State {
         let last = last_path(store, operation);
         let mut list: Vec<(Digest, Digest)> =
             fs::read(&last).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let place = self.place();
+        let place = self.standing();
         let before = list.iter().find(|(_, at)| *at == place).or(list.first()).map(|(key, _)| *key);
         let inputs = Inputs {
             kind: operation.kind.into(),
@@ -143,7 +143,7 @@ impl State {
     }
 
     /// Where in a build this is, by the words of the steps so far: the same in the next run of the same script.
-    fn place(&self) -> Digest {
+    fn standing(&self) -> Digest {
         let words: Vec<&str> =
             std::iter::successors(Some(self), |state| state.parent()).map(|state| &*state.step().words).collect();
         key_of(&words)

@@ -50,6 +50,8 @@ pub struct Birth<'a> {
     pub bound: bool,
     /// So many descriptors from 3 up stay open for the program.
     pub preserve_fds: u32,
+    /// Mounts that no path leads to, by the numbers in the specification's sources.
+    pub given: Vec<OwnedFd>,
     /// A pipe; when given, a byte from it is awaited when everything is set up.
     pub gate: Option<OwnedFd>,
     /// What only a runtime for other engines asks for.
@@ -90,10 +92,10 @@ pub struct Line(OwnedFd);
 /// # Errors
 /// `invalid_argument` for a specification without a process; `not_found` for a namespace or mount source that is not
 /// there; `permission`, `unsupported`, `os`. No process is left behind.
-pub fn spawn(birth: Birth<'_>) -> Result<Child> {
+pub fn spawn(mut birth: Birth<'_>) -> Result<Child> {
     let spec = birth.spec;
     let plan = Plan::new(spec)?;
-    let sources = mounts::sources(spec, plan.has_user())?;
+    let sources = mounts::sources(spec, plan.has_user(), std::mem::take(&mut birth.given))?;
     let (notes, line) = pair()?;
     let side = plan.clone(birth.cgroup_v2.as_ref().map(AsFd::as_fd), spec)?;
     match side {

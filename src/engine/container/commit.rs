@@ -5,6 +5,7 @@
 //!
 //! Source: OCI image specification 1.1, config.md, "history".
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::Engine;
@@ -89,7 +90,7 @@ fn make(
     config.author = options.author.clone().or(config.author);
     layers.extend(added);
     let names: Vec<Reference> = name.into_iter().cloned().collect();
-    let image = engine.keep_image(config, &layers, &names, fresh)?;
+    let image = engine.keep_image(config, &BTreeMap::new(), &layers, &names, fresh)?;
     task.end(image.id.short());
     Ok(image)
 }

@@ -230,7 +230,7 @@ impl Engine {
                 let missing = || Error::new(Kind::Internal, format!("no data folder for {target}"));
                 self.store().join("volumes").join(&data.ok_or_else(missing)?.name).join("_data")
             }
-            Source::Memory => {
+            Source::Memory | Source::Given(_) => {
                 let message = format!("{target} of container '{}' is memory, and it is not running", record.name);
                 return Err(Error::invalid(message));
             }

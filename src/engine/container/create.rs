@@ -194,7 +194,7 @@ impl Engine {
                 Some(Mount { source, ..mount.clone() })
             }
             Source::Host(_) => Some(mount.clone()),
-            Source::Memory => None,
+            Source::Memory | Source::Given(_) => None,
         };
         other.options.mounts.iter().filter_map(place).collect()
     }

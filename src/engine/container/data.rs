@@ -37,7 +37,7 @@ impl Engine {
 }
 
 /// Copies what is in the folder `from` of a view into `to`.
-fn copy_folder(view: &View<'_>, from: &Path, to: &Path) -> Result<()> {
+pub(in super::super) fn copy_folder(view: &View<'_>, from: &Path, to: &Path) -> Result<()> {
     for (name, found) in view.list(from)? {
         let target = to.join(&name);
         let what = || format!("fill {}", target.display());
@@ -69,7 +69,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Gives a copy the looks of its original. Owner first: changing it clears the setuid bit.
-fn dress(path: &Path, meta: &fs::Metadata) -> Result<()> {
+pub(in super::super) fn dress(path: &Path, meta: &fs::Metadata) -> Result<()> {
     let what = || format!("set owner and mode of {}", path.display());
     std::os::unix::fs::lchown(path, Some(meta.uid()), Some(meta.gid())).os(what)?;
     if !meta.file_type().is_symlink() {

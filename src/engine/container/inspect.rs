@@ -61,7 +61,7 @@ impl Engine {
         let one = |mount: &super::options::Mount| {
             let (kind, name, source) = match &mount.source {
                 Source::Host(path) => ("bind", None, path.display().to_string()),
-                Source::Memory => ("tmpfs", None, String::new()),
+                Source::Memory | Source::Given(_) => ("tmpfs", None, String::new()),
                 Source::Anonymous => {
                     let data = record.data.iter().find(|data| data.target == mount.target);
                     let source = data.map(|data| self.store().join("volumes").join(&data.name).join("_data"));

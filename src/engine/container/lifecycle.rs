@@ -49,8 +49,22 @@ impl Engine {
     ) -> Result<Record> {
         let Made { record, claim } = self.make_container(target, command, options, pull)?;
         let started = self.start_detached(&record, claim, 0);
-        started.inspect_err(|_| self.discard(&record))?;
-        Ok(record)
+        match started {
+            Ok(_) => Ok(record),
+            Err(error) => {
+                if error.kind() == Kind::Interrupted {
+                    self.undo_start(&record);
+                }
+                self.discard(&record);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a container away that was being started when its caller was interrupted.
+    fn undo_start(&self, record: &Record) {
+        // What was interrupted is not to be undone half: this is brief. The first cause is what the caller needs.
+        let _ = Cancel::new().and_then(|cancel| self.with_cancel(cancel).container_remove(&record.id, true, true));
     }
 
     /// Removes a container that is to be removed at its end, and has not got as far as a monitor that could do it.

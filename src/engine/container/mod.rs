@@ -9,7 +9,7 @@ pub mod client;
 pub mod commit;
 mod contents;
 pub mod create;
-mod data;
+pub(super) mod data;
 pub mod detach;
 pub mod events;
 pub mod exec;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::digest::Digest;
 use super::super::error::{Error, Kind, OsContext, Result};
+use super::super::store::small::SmallFiles;
 use super::options::{Health, Log, Options, Restart};
 use super::wire::Rootfs;
 
@@ -95,7 +96,8 @@ pub struct Record {
     pub data: Vec<DataFolder>,
     /// How its root file system comes about.
     pub rootfs: Rootfs,
-    /// The id of its user's home and name for `exec`: what the image says and what was asked.
+    /// What was asked for; what was not is not written down.
+    #[serde(serialize_with = "Options::serialize_asked")]
     pub options: Box<Options>,
 }
 
@@ -203,12 +205,59 @@ pub fn read_record(folder: &Path) -> Result<Option<Record>> {
     read(&folder.join("container.json"))
 }
 
+/// Reads what is written down about many containers.
+pub struct Reader<'a> {
+    root: &'a Path,
+    files: SmallFiles,
+    name: String,
+}
+
+impl Reader<'_> {
+    /// For the containers of a state folder.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn new(root: &Path) -> Result<Reader<'_>> {
+        Ok(Reader { root, files: SmallFiles::open(&root.join("containers"))?, name: String::new() })
+    }
+
+    /// As [`read_record`].
+    ///
+    /// # Errors
+    /// `integrity` when it is damaged; `os`.
+    pub fn record(&mut self, id: &str) -> Result<Option<Record>> {
+        self.read(id, "container.json")
+    }
+
+    /// As [`read_state`].
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn state(&mut self, id: &str) -> Result<State> {
+        state_of(self.read(id, "state.json"))
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&mut self, id: &str, file: &str) -> Result<Option<T>> {
+        self.name.clear();
+        self.name.extend([id, "/", file]);
+        let path = || folder(self.root, id).join(file);
+        match self.files.read(&self.name, u64::MAX).os(|| format!("read {}", path().display()))? {
+            Some(text) => parse(text, path),
+            None => Ok(None),
+        }
+    }
+}
+
 /// Reads `state.json`. A container without one was never started.
 ///
 /// # Errors
 /// `os`.
 pub fn read_state(folder: &Path) -> Result<State> {
-    match read(&folder.join("state.json")) {
+    state_of(read(&folder.join("state.json")))
+}
+
+fn state_of(read: Result<Option<State>>) -> Result<State> {
+    match read {
         Ok(state) => Ok(state.unwrap_or_default()),
         // A power cut in the middle: it is not running, and nobody knows how it ended.
         Err(error) if error.kind() == Kind::Integrity => {
@@ -267,7 +316,11 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).os(|| format!("read {}", path.display())),
     };
-    serde_json::from_slice(&text).map(Some).map_err(|e| Error::integrity(format!("{}: {e}", path.display())))
+    parse(&text, || path.into())
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(text: &[u8], path: impl FnOnce() -> PathBuf) -> Result<Option<T>> {
+    serde_json::from_slice(text).map(Some).map_err(|e| Error::integrity(format!("{}: {e}", path().display())))
 }
 
 /// The kernel's id of the host's current boot; empty where there is none.

@@ -1,6 +1,6 @@
 //! Running one program to its end in a container that leaves no record: what build steps are made of.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -12,10 +12,19 @@ use super::super::sys;
 use super::options::{Command, Input, Options};
 use super::spawner::Spawner;
 use super::streams::{Ending, Manners, Outcome, OutputSink, Streams};
-use super::wire::Request;
+use super::wire::{Given, Request};
 use super::{cgroups, spec};
 
 pub use super::bundle::Base;
+
+/// Mounts that no path leads to.
+#[derive(Default)]
+pub struct Extra {
+    /// How each comes about.
+    pub given: Vec<Given>,
+    /// What they are made from, in their order; then what is to stay open until the program has ended.
+    pub descriptors: Vec<OwnedFd>,
+}
 
 impl Engine {
     /// Runs a program in a work area of the caller's, whose `upper/` then holds what the program changed.
@@ -31,6 +40,22 @@ impl Engine {
         base: Base<'_>,
         command: Option<&Command>,
         options: &Options,
+        sink: &mut OutputSink<'_>,
+    ) -> Result<Ending> {
+        self.run_with(area, base, command, options, Extra::default(), sink)
+    }
+
+    /// The same with mounts that no path leads to: those of `options` whose source is given.
+    ///
+    /// # Errors
+    /// As [`Engine::run_in`].
+    pub fn run_with(
+        &self,
+        area: &Workspace,
+        base: Base<'_>,
+        command: Option<&Command>,
+        options: &Options,
+        extra: Extra,
         sink: &mut OutputSink<'_>,
     ) -> Result<Ending> {
         self.cancel().check()?;
@@ -55,8 +80,10 @@ impl Engine {
         };
         let spec = Box::new(spec::make(options, base.config, command, &facts)?);
         let cgroup = own_cgroup.then(|| format!("/moonshell/{id}"));
-        let request = Request::Passing { spec, rootfs, cgroup: cgroup.clone() };
-        let streams = self.start_passing(area, &request, filter.program.as_fd(), options)?;
+        let request = Request::Passing { spec, rootfs, cgroup: cgroup.clone(), given: extra.given };
+        let streams = self.start_passing(area, &request, filter.program.as_fd(), options, &extra.descriptors)?;
+        // The monitor has them now, and the locks among them end with it.
+        drop(extra.descriptors);
         let outcome = streams.pump(self.cancel(), sink, &|message| self.warn_once(message));
         if let Some(path) = &cgroup {
             // Nothing is left of it, unless the monitor was killed.
@@ -75,6 +102,7 @@ impl Engine {
         request: &Request,
         filter: BorrowedFd<'_>,
         options: &Options,
+        more: &[OwnedFd],
     ) -> Result<Streams> {
         let memory = memory_file(request)?;
         let (control, theirs) =
@@ -82,12 +110,14 @@ impl Engine {
         let mut fds = vec![memory.as_fd(), theirs.as_fd(), area.lock_fd(), filter];
         let manners = Manners { timeout: options.timeout, ..Manners::default() };
         if options.tty {
+            fds.extend(more.iter().map(AsFd::as_fd));
             self.ask_spawner(&fds)?;
             return Streams::new(control, options.input.clone(), None).with(manners);
         }
         let pipe = || pipe_with(PipeFlags::CLOEXEC).os(|| "pipe");
         let ((in_read, in_write), (out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?, pipe()?);
         fds.extend([in_read.as_fd(), out_write.as_fd(), err_write.as_fd()]);
+        fds.extend(more.iter().map(AsFd::as_fd));
         self.ask_spawner(&fds)?;
         rustix::io::ioctl_fionbio(&in_write, true).os(|| "prepare a pipe")?;
         let mut streams =
@@ -125,7 +155,7 @@ impl Engine {
 }
 
 /// A value as JSON in a memory file.
-pub(super) fn memory_file(value: &impl serde::Serialize) -> Result<std::os::fd::OwnedFd> {
+pub(super) fn memory_file(value: &impl serde::Serialize) -> Result<OwnedFd> {
     let text = serde_json::to_vec(value).map_err(|e| Error::new(Kind::Internal, format!("a request: {e}")))?;
     sys::fd::memory_file("request", &text).map_err(|e| from_io(e, "memory file"))
 }

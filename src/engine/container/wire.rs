@@ -29,6 +29,27 @@ pub const FD_SECCOMP: usize = 3;
 /// comes first, and the streams are the first client's.
 pub const FD_STDIO: usize = 4;
 
+/// The source, in a specification, of a mount that no path leads to: `given:N`, by its place in [`Request::Passing`].
+pub const GIVEN: &str = "given:";
+
+/// How a mount comes about that no path leads to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Given {
+    /// The file or folder that the next descriptor stands for.
+    Descriptor,
+    /// An overlay; without lower layers, the folder that the next descriptor stands for is the only one.
+    Overlay(Rootfs),
+    /// A file in memory, with the content of the next descriptor.
+    File {
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+}
+
 /// Everything a monitor needs to start one container.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
@@ -40,6 +61,9 @@ pub enum Request {
         rootfs: Rootfs,
         /// The path of its cgroup, if it has one of its own.
         cgroup: Option<String>,
+        /// Mounts that no path leads to. Their descriptors follow the streams; what comes after those is only kept
+        /// open until the container has ended.
+        given: Vec<Given>,
     },
     /// One with a record in the state folder.
     Kept {

@@ -59,7 +59,7 @@ impl FirstError {
 }
 
 /// Runs `work` on each of `items`, up to four at once, and returns the first error.
-pub(super) fn each<T: Sync>(
+pub(in super::super) fn each<T: Sync>(
     items: &[T],
     outer: &Cancel,
     cancel: &Cancel,

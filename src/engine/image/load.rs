@@ -243,7 +243,7 @@ impl Engine {
                 let content = contents.blob(&path)?;
                 layers.push((content, self.layer_type(&content)?));
             }
-            let image = self.write_manifest((&id.digest, id.size), &config, &layers)?;
+            let image = self.write_manifest((&id.digest, id.size), &config, &Default::default(), &layers)?;
             images.push(Image { names, ..image });
         }
         if images.is_empty() {

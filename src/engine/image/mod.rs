@@ -6,7 +6,7 @@
 
 mod artifact;
 pub mod config;
-mod fetch;
+pub(super) mod fetch;
 mod give_back;
 pub mod instruction;
 mod load;
@@ -19,6 +19,7 @@ mod push;
 mod save;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oci_spec::image::Descriptor;
@@ -29,11 +30,14 @@ pub use manifest::{Content, Document, Manifest, parse as parse_manifest};
 pub use platform::Platform;
 pub use pull::{Policy, PullOptions};
 pub use save::ArchiveFormat;
+pub(super) use save::write_whole;
 
 use super::Engine;
 use super::digest::Digest;
 use super::error::{Error, Kind, Result};
 use super::reference::Reference;
+use super::store::blobs::Blobs;
+use super::store::small::shared_out;
 
 /// The annotation that remembers the digest of the index an image was chosen from.
 const INDEX: &str = "moonshell.index";
@@ -123,16 +127,19 @@ impl Image {
 impl Engine {
     /// Reads the image that a name's descriptor leads to.
     fn image_at(&self, target: &Descriptor, names: Vec<Reference>) -> Result<Image> {
+        self.image_from(&mut self.store.blobs()?, target, names)
+    }
+
+    fn image_from(&self, blobs: &mut Blobs, target: &Descriptor, names: Vec<Reference>) -> Result<Image> {
         let limit = self.config.limits.metadata_bytes;
         let content = Content::of(target)?;
-        let bytes = self.store.read_blob(&content.digest, limit)?;
-        let manifest = match manifest::parse(&bytes, Some(target.media_type().as_ref()))? {
+        let manifest = match manifest::parse(blobs.read(&content.digest, limit)?, Some(target.media_type().as_ref()))? {
             Document::Image(manifest) => manifest,
             Document::Index(_) => {
                 return Err(Error::integrity(format!("{} is an index, not an image", content.digest)));
             }
         };
-        let config = ImageConfig::parse(&self.store.read_blob(&manifest.config.digest, limit)?)?;
+        let config = ImageConfig::parse(blobs.read(&manifest.config.digest, limit)?)?;
         let layers = layers_of(&manifest, &config)?;
         let index = target.annotations().as_ref().and_then(|all| all.get(INDEX));
         let digest = index.and_then(|text| text.parse().ok()).unwrap_or(content.digest);
@@ -209,16 +216,19 @@ impl Engine {
             }
             groups[place].1.extend(named.name);
         }
-        let mut images = Vec::with_capacity(groups.len());
-        for (target, names) in groups {
-            match self.image_at(&target, names) {
-                Ok(image) => images.push(image),
-                // Removed while we were reading.
-                Err(e) if e.kind() == Kind::NotFound => {}
-                Err(e) => self.warn(format!("image {} is left out: {}", target.digest(), e.message())),
+        shared_out(&groups, |groups| {
+            let mut blobs = self.store.blobs()?;
+            let mut images = Vec::with_capacity(groups.len());
+            for (target, names) in groups {
+                match self.image_from(&mut blobs, target, names.clone()) {
+                    Ok(image) => images.push(image),
+                    // Removed while we were reading.
+                    Err(e) if e.kind() == Kind::NotFound => {}
+                    Err(e) => self.warn(format!("image {} is left out: {}", target.digest(), e.message())),
+                }
             }
-        }
-        Ok(images)
+            Ok(images)
+        })
     }
 
     /// Gives an image another name. An image that loses its last name by this stays without one.
@@ -346,28 +356,37 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_argument` unless each layer has a diff id; `os`.
-    pub fn image_write(&self, config: &ImageConfig, layers: &[(Content, &str)]) -> Result<Image> {
+    pub fn image_write(
+        &self,
+        config: &ImageConfig,
+        annotations: &BTreeMap<String, String>,
+        layers: &[(Content, &str)],
+    ) -> Result<Image> {
         let bytes = config.to_bytes()?;
         let digest = self.store.put_blob(&bytes)?;
-        self.write_manifest((&digest, bytes.len() as u64), config, layers)
+        self.write_manifest((&digest, bytes.len() as u64), config, annotations, layers)
     }
 
     fn write_manifest(
         &self,
         (id, id_size): (&Digest, u64),
         config: &ImageConfig,
+        annotations: &BTreeMap<String, String>,
         layers: &[(Content, &str)],
     ) -> Result<Image> {
         let list: Vec<Descriptor> = layers
             .iter()
             .map(|(content, media_type)| manifest::descriptor(media_type, &content.digest, content.size))
             .collect::<Result<_>>()?;
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "schemaVersion": 2,
             "mediaType": manifest::OCI_MANIFEST,
             "config": manifest::descriptor(manifest::OCI_CONFIG, id, id_size)?,
             "layers": list,
         });
+        if !annotations.is_empty() {
+            document["annotations"] = serde_json::json!(annotations);
+        }
         let bytes = document.to_string().into_bytes();
         let described = layers.iter().map(|(content, _)| *content).collect();
         let content = Content { digest: *id, size: id_size };

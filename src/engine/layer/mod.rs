@@ -36,6 +36,9 @@ use super::store::{Store, Workspace, sync_dir, sync_filesystem};
 /// The format allows windows of 2 TiB, which a reader would have to hold in memory.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
+/// Memory an xz stream may ask for, in KiB: what its densest preset takes, and as much again.
+const XZ_MEMORY_KIB: u32 = 128 << 10;
+
 const BUFFER: usize = 128 << 10;
 
 /// What is known of an unpacked layer; kept as `layer.json` beside its tree.
@@ -51,12 +54,12 @@ pub struct LayerMeta {
 
 /// Where a stream's data comes from. Its errors become engine errors here, so that every other error that comes out
 /// of a decoder is the decoder's own, that is: damaged data.
-struct Source<R>(R);
+struct Source<R>(R, &'static str);
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(to_io(from_io(e, "read layer"))),
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(to_io(from_io(e, format!("read {}", self.1)))),
             other => other,
         }
     }
@@ -65,6 +68,7 @@ impl<R: Read> Read for Source<R> {
 struct Decoder<R> {
     inner: R,
     format: &'static str,
+    noun: &'static str,
 }
 
 impl<R: Read> Read for Decoder<R> {
@@ -73,7 +77,7 @@ impl<R: Read> Read for Decoder<R> {
             if e.kind() == io::ErrorKind::Interrupted || e.get_ref().is_some_and(|inner| inner.is::<Error>()) {
                 return e;
             }
-            to_io(Error::integrity(format!("{} data of the layer cannot be read: {e}", self.format)))
+            to_io(Error::integrity(format!("{} data of the {} cannot be read: {e}", self.format, self.noun)))
         })
     }
 }
@@ -84,7 +88,40 @@ impl<R: Read> Read for Decoder<R> {
 /// # Errors
 /// Here and from the reader it returns: `unsupported` for bzip2 and xz, `integrity` for damaged data, and what
 /// `reader` returns.
-pub fn decompress<'a>(mut reader: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
+pub fn decompress<'a>(reader: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
+    let (start, plain) = begin(reader, archive::LAYER)?;
+    match start.as_slice() {
+        [b'B', b'Z', b'h', ..] => Err(unsupported("bzip2")),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Err(unsupported("xz")),
+        _ => decoder(&start, plain, archive::LAYER),
+    }
+}
+
+/// The same for an archive that messages call `noun`, which may also be compressed with bzip2 or xz.
+///
+/// # Errors
+/// Here and from the reader it returns: `integrity` for damaged data, and what `reader` returns.
+pub(super) fn decompress_any<'a>(
+    reader: impl Read + Send + 'a,
+    noun: &'static str,
+) -> Result<Box<dyn Read + Send + 'a>> {
+    let (start, plain) = begin(reader, noun)?;
+    let buffered = BufReader::with_capacity(BUFFER, plain);
+    match start.as_slice() {
+        [b'B', b'Z', b'h', ..] => {
+            let inner = bzip2::bufread::MultiBzDecoder::new(buffered);
+            Ok(Box::new(Decoder { inner, format: "bzip2", noun }))
+        }
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            let inner = lzma_rust2::XzReader::new_mem_limit(buffered, true, XZ_MEMORY_KIB);
+            Ok(Box::new(Decoder { inner, format: "xz", noun }))
+        }
+        _ => decoder(&start, buffered, noun),
+    }
+}
+
+/// The first bytes of a stream, and the whole stream.
+fn begin<R: Read>(mut reader: R, noun: &'static str) -> Result<(Vec<u8>, Source<impl Read + use<R>>)> {
     let mut start = [0u8; 6];
     let mut have = 0;
     while have < start.len() {
@@ -92,26 +129,28 @@ pub fn decompress<'a>(mut reader: impl Read + Send + 'a) -> Result<Box<dyn Read 
             Ok(0) => break,
             Ok(count) => have += count,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(from_io(e, "read layer")),
+            Err(e) => return Err(from_io(e, format!("read {noun}"))),
         }
     }
     let start = start[..have].to_vec();
-    let plain = Source(io::Cursor::new(start.clone()).chain(reader));
-    match start.as_slice() {
+    let whole = io::Cursor::new(start.clone()).chain(reader);
+    Ok((start, Source(whole, noun)))
+}
+
+fn decoder<'a>(start: &[u8], plain: impl Read + Send + 'a, noun: &'static str) -> Result<Box<dyn Read + Send + 'a>> {
+    match start {
         [0x1f, 0x8b, ..] => {
             let buffered = BufReader::with_capacity(BUFFER, plain);
             let inner = flate2::bufread::MultiGzDecoder::new(buffered);
-            Ok(Box::new(Decoder { inner, format: "gzip" }))
+            Ok(Box::new(Decoder { inner, format: "gzip", noun }))
         }
         // The second form is a skippable frame, which may come first.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
             let buffered = BufReader::with_capacity(BUFFER, plain);
             let mut inner = zstd::stream::read::Decoder::with_buffer(buffered).os(|| "start zstd")?;
             inner.window_log_max(ZSTD_WINDOW_LOG).os(|| "start zstd")?;
-            Ok(Box::new(Decoder { inner, format: "zstd" }))
+            Ok(Box::new(Decoder { inner, format: "zstd", noun }))
         }
-        [b'B', b'Z', b'h', ..] => Err(unsupported("bzip2")),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Err(unsupported("xz")),
         _ => Ok(Box::new(plain)),
     }
 }

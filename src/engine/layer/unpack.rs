@@ -51,7 +51,20 @@ pub struct Unpacked {
 /// `integrity` for an archive that is damaged, passes a limit or leads out of the root; `permission` for a device
 /// that this process may not make; `interrupted`; `os`. What was unpacked so far remains.
 pub fn unpack(tar: impl Read, root: &Path, options: &UnpackOptions) -> Result<Unpacked> {
-    let mut archive = Archive::new(tar, options.limits, LAYER);
+    unpack_named(tar, root, options, LAYER)
+}
+
+/// The same for an archive that messages call `noun`.
+///
+/// # Errors
+/// As [`unpack`].
+pub(crate) fn unpack_named(
+    tar: impl Read,
+    root: &Path,
+    options: &UnpackOptions,
+    noun: &'static str,
+) -> Result<Unpacked> {
+    let mut archive = Archive::new(tar, options.limits, noun);
     let mut tree = Tree::open(root)?;
     let mut done = Unpacked { entries: 0, bytes: 0 };
     while let Some(entry) = archive.next()? {
@@ -60,7 +73,7 @@ pub fn unpack(tar: impl Read, root: &Path, options: &UnpackOptions) -> Result<Un
         if entry.kind == EntryKind::File {
             done.bytes += entry.size;
         }
-        apply(&mut tree, &mut archive, &entry, options.cancel).map_err(|e| name_entry(&entry, e))?;
+        apply(&mut tree, &mut archive, &entry, options.cancel).map_err(|e| name_entry(&entry, noun, e))?;
     }
     archive.drain()?;
     tree.finish()?;
@@ -68,14 +81,15 @@ pub fn unpack(tar: impl Read, root: &Path, options: &UnpackOptions) -> Result<Un
 }
 
 /// Puts the entry's name before the message of an error that has none yet.
-fn name_entry(entry: &Entry, error: Error) -> Error {
-    if error.kind() == Kind::Interrupted || error.message().starts_with("layer ") {
+fn name_entry(entry: &Entry, noun: &str, error: Error) -> Error {
+    let named = error.message().strip_prefix(noun).is_some_and(|rest| rest.starts_with(' '));
+    if error.kind() == Kind::Interrupted || named {
         return error;
     }
     let name = shown(&entry.name);
     let message = match error.kind() {
-        Kind::Integrity => format!("layer entry '{name}' {}", error.message()),
-        _ => format!("layer entry '{name}': {}", error.message()),
+        Kind::Integrity => format!("{noun} entry '{name}' {}", error.message()),
+        _ => format!("{noun} entry '{name}': {}", error.message()),
     };
     let named = Error::new(error.kind(), message);
     match error.hint() {

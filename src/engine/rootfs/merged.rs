@@ -56,25 +56,27 @@ impl Engine {
             count.bytes += child.meta.len();
             fs::hard_link(&child.path, to.join(&name)).os(|| format!("link {}", at.join(&name).display()))?;
         }
-        dress(found, to).os(|| format!("set looks of {}", at.display()))
+        dress(&found.meta, &found.path, to).os(|| format!("set looks of {}", at.display()))
     }
 }
 
-/// Gives a merged folder the looks of its topmost part.
-fn dress(found: &Found, to: &Path) -> io::Result<()> {
-    let meta = &found.meta;
+/// Gives a merged folder the looks of its topmost part, `from`.
+///
+/// # Errors
+/// Those of the system.
+pub fn dress(meta: &fs::Metadata, from: &Path, to: &Path) -> io::Result<()> {
     std::os::unix::fs::chown(to, Some(meta.uid()), Some(meta.gid()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
     let mut names = vec![0u8; 64 << 10];
     // A file system without attributes has none to copy.
-    let count = rustix::fs::llistxattr(&found.path, &mut names).unwrap_or(0);
+    let count = rustix::fs::llistxattr(from, &mut names).unwrap_or(0);
     for name in names[..count].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         // Overlayfs' own marks are about what was below, and nothing is below now.
         if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
             continue;
         }
         let mut value = vec![0u8; 64 << 10];
-        let size = rustix::fs::lgetxattr(&found.path, name, &mut value)?;
+        let size = rustix::fs::lgetxattr(from, name, &mut value)?;
         rustix::fs::lsetxattr(to, name, &value[..size], rustix::fs::XattrFlags::empty())?;
     }
     let time = Timespec { tv_sec: meta.mtime(), tv_nsec: meta.mtime_nsec() as _ };

@@ -42,6 +42,11 @@ impl Found {
         look_up(self, name)
     }
 
+    /// Of a folder, what each layer has of it, topmost first: an overlay of these shows the same.
+    pub fn parts(&self) -> &[PathBuf] {
+        &self.parts
+    }
+
     /// True when both are one and the same, from the same layers: nothing in them can differ.
     pub fn is_same_place(&self, other: &Found) -> bool {
         self.path == other.path && self.parts == other.parts

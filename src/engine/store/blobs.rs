@@ -1,11 +1,12 @@
 //! Content by digest: `blobs/sha256/HEX`. A blob appears by one rename after its bytes are durable and checked.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, Kind, OsContext, Result};
+use super::small::SmallFiles;
 use super::temporary::TemporaryFile;
 use super::{Store, sync_dir};
 
@@ -90,9 +91,7 @@ impl Store {
     /// `not_found`, `os`.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         match File::open(self.blob_path(digest)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(Error::new(Kind::NotFound, format!("blob {digest} is not in the store")))
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing(digest)),
             other => other.os(|| format!("open blob {digest}")),
         }
     }
@@ -102,16 +101,41 @@ impl Store {
     /// # Errors
     /// `not_found`; `integrity` when it is damaged or longer than `limit` bytes.
     pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let mut content = Vec::new();
-        let file = self.open_blob(digest)?;
-        file.take(limit + 1).read_to_end(&mut content).os(|| format!("read blob {digest}"))?;
+        self.blobs()?.read(digest, limit).map(<[u8]>::to_vec)
+    }
+
+    /// For reading many small blobs.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn blobs(&self) -> Result<Blobs> {
+        Ok(Blobs(SmallFiles::open(&self.join("blobs/sha256"))?))
+    }
+}
+
+/// The folder of blobs, for reading many small ones.
+pub struct Blobs(SmallFiles);
+
+impl Blobs {
+    /// Reads one, checking its digest.
+    ///
+    /// # Errors
+    /// `not_found`; `integrity` when it is damaged or longer than `limit` bytes.
+    pub fn read(&mut self, digest: &Digest, limit: u64) -> Result<&[u8]> {
+        let Some(content) = self.0.read(&digest.hex(), limit).os(|| format!("read blob {digest}"))? else {
+            return Err(missing(digest));
+        };
         if content.len() as u64 > limit {
             return Err(Error::integrity(format!("blob {digest} is longer than {limit} bytes")));
         }
-        if Digest::of(&content) != *digest {
+        if Digest::of(content) != *digest {
             return Err(Error::integrity(format!("blob {digest} is damaged in the store"))
                 .with_hint("remove the images that use it and pull them again"));
         }
         Ok(content)
     }
+}
+
+fn missing(digest: &Digest) -> Error {
+    Error::new(Kind::NotFound, format!("blob {digest} is not in the store"))
 }

@@ -12,6 +12,7 @@
 //!   run/ID              one file a container that is being started or runs, locked by whoever does
 //!   volumes/NAME/       data folders of containers
 //!   cache/steps/KEY     one file a cached build step; see `build` for what else is in cache/
+//!   cache/mounts/HASH/  folders of cache mounts, each with its lock
 //!   locks/NAME          one file an object someone is making right now
 //!   tmp/NAME/           work areas, each locked by its owner: everything is born here
 //! ```
@@ -22,9 +23,11 @@
 
 pub mod blobs;
 pub mod gc;
+mod holding;
 pub mod pins;
 pub mod refs;
 pub mod running;
+pub mod small;
 pub mod temporary;
 
 use std::fs::{self, File};
@@ -38,9 +41,12 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::cancel::Cancel;
 use super::error::{Error, Kind, OsContext, Result};
+pub use holding::Hold;
 use temporary::TemporaryFile;
 
 const FORMAT: u32 = 2;
+/// Whoever waits longer for a lock may want to know.
+const LATE_SECONDS: i64 = 5;
 
 /// The folders of this layout.
 const FOLDERS: [&str; 11] = [
@@ -254,7 +260,7 @@ impl Store {
     pub fn shared(&self, cancel: &Cancel) -> Result<Lock> {
         let path = self.root.join("lock");
         let file = File::open(&path).os(|| format!("open {}", path.display()))?;
-        lock_file(&file, FlockOperation::LockShared, cancel)?;
+        lock_file(&file, FlockOperation::LockShared, cancel, None)?;
         Ok(Lock { file, path: None })
     }
 
@@ -286,7 +292,7 @@ impl Store {
                 .write(true)
                 .open(&path)
                 .os(|| format!("open {}", path.display()))?;
-            lock_file(&file, FlockOperation::LockExclusive, cancel)?;
+            lock_file(&file, FlockOperation::LockExclusive, cancel, None)?;
             // The last holder removed the name we opened: take the new one.
             if same_file(&file, &path)? {
                 return Ok(Lock { file, path: Some(path) });
@@ -385,7 +391,7 @@ fn same_file(file: &File, path: &Path) -> Result<bool> {
 
 /// Waits for a lock without giving up the cancel token: where it is not free at once, a thread waits in `flock`
 /// and this one in `poll`.
-fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<()> {
+fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel, late: Option<&dyn Fn()>) -> Result<()> {
     let at_once = match operation {
         FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
         _ => FlockOperation::NonBlockingLockExclusive,
@@ -398,13 +404,18 @@ fn lock_file(file: &File, operation: FlockOperation, cancel: &Cancel) -> Result<
     // The duplicate shares the open file description, so the lock it takes is ours; if we are cancelled first, the
     // thread's duplicate is the last one and gives the lock back the moment it gets it.
     let copy = file.try_clone().os(|| "duplicate a lock's descriptor")?;
-    wait_in_thread(cancel, move || flock(&copy, operation).map_err(io::Error::from), "lock")
+    wait_in_thread(cancel, late, move || flock(&copy, operation).map_err(io::Error::from), "lock")
 }
 
 /// Waits for something that only blocks, in a thread, without giving up the cancel token. When it is cancelled the
-/// thread is left to end by itself.
-fn wait_in_thread(cancel: &Cancel, wait: impl FnOnce() -> io::Result<()> + Send + 'static, what: &str) -> Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
+/// thread is left to end by itself. `late` is called once when it takes long.
+fn wait_in_thread(
+    cancel: &Cancel,
+    mut late: Option<&dyn Fn()>,
+    wait: impl FnOnce() -> io::Result<()> + Send + 'static,
+    what: &str,
+) -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let (done_read, done_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).os(|| "pipe")?;
     let waiter = std::thread::spawn(move || {
         let result = wait();
@@ -416,7 +427,8 @@ fn wait_in_thread(cancel: &Cancel, wait: impl FnOnce() -> io::Result<()> + Send 
             PollFd::from_borrowed_fd(done_read.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN),
         ];
-        match poll(&mut fds, None) {
+        match poll(&mut fds, late.map(|_| Timespec { tv_sec: LATE_SECONDS, tv_nsec: 0 }).as_ref()) {
+            Ok(0) => late.take().iter().for_each(|late| late()),
             Ok(_) if !fds[0].revents().is_empty() => break,
             Ok(_) => cancel.check()?,
             Err(rustix::io::Errno::INTR) => {}

@@ -6,12 +6,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci_spec::image::Descriptor;
 
 use super::super::digest::Digest;
 use super::super::error::{Error, OsContext, Result};
 use super::super::reference::Reference;
+use super::small::{SmallFiles, shared_out};
 use super::{Store, sync_dir};
 
 /// One entry of the list of names.
@@ -89,8 +91,23 @@ impl Store {
     /// # Errors
     /// `integrity` when a file is damaged, `os`.
     pub fn list_refs(&self) -> Result<Vec<Named>> {
-        let mut found = Vec::new();
-        walk(&self.join("refs"), "", &mut found)?;
+        let refs = self.join("refs");
+        let mut files = Vec::new();
+        walk(&refs, "", &mut files)?;
+        let mut found = shared_out(&files, |files| {
+            let mut reader = SmallFiles::open(&refs)?;
+            let mut found = Vec::with_capacity(files.len());
+            for (folder, file) in files {
+                let path = format!("{folder}/{file}");
+                let text = reader.read(&path, u64::MAX).os(|| format!("read {}", refs.join(&path).display()))?;
+                // It may be removed meanwhile.
+                let Some(text) = text else { continue };
+                let target = descriptor(text, &refs.join(&path))?;
+                let name = if &**folder == "untagged" { None } else { Some(format!("{folder}{file}").parse()?) };
+                found.push(Named { name, target });
+            }
+            Ok(found)
+        })?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -111,23 +128,25 @@ fn remove(path: &Path) -> Result<bool> {
 
 fn read_ref(path: &Path) -> Result<Option<Descriptor>> {
     match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|e| Error::integrity(format!("{} is damaged: {e}", path.display()))),
+        Ok(text) => descriptor(&text, path).map(Some),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).os(|| format!("read {}", path.display())),
     }
 }
 
-fn walk(dir: &Path, prefix: &str, found: &mut Vec<Named>) -> Result<()> {
+fn descriptor(text: &[u8], path: &Path) -> Result<Descriptor> {
+    serde_json::from_slice(text).map_err(|e| Error::integrity(format!("{} is damaged: {e}", path.display())))
+}
+
+/// Finds the files of names: the folder, from `refs`, and the last part.
+fn walk(dir: &Path, prefix: &str, found: &mut Vec<(Arc<str>, String)>) -> Result<()> {
+    let here: Arc<str> = prefix.into();
     for entry in fs::read_dir(dir).os(|| format!("list {}", dir.display()))? {
         let entry = entry.os(|| format!("list {}", dir.display()))?;
         let file = entry.file_name();
         let Some(file) = file.to_str() else { continue };
         if file.starts_with([':', '@']) {
-            let Some(target) = read_ref(&entry.path())? else { continue };
-            let name = if prefix == "untagged" { None } else { Some(format!("{prefix}{file}").parse()?) };
-            found.push(Named { name, target });
+            found.push((here.clone(), file.to_string()));
         } else {
             let inner = if prefix.is_empty() { file.to_string() } else { format!("{prefix}/{file}") };
             walk(&entry.path(), &inner, found)?;

@@ -98,7 +98,7 @@ impl Store {
                 other => other.os(|| format!("open {}", path.display()))?,
             };
             let wait = move || fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file())).map(drop).map_err(io::Error::from);
-            super::wait_in_thread(cancel, wait, "wait for a container's monitor")?;
+            super::wait_in_thread(cancel, None, wait, "wait for a container's monitor")?;
         }
     }
 

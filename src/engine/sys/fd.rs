@@ -2,7 +2,8 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -10,7 +11,7 @@ use rustix::net::{
 };
 
 /// The most descriptors one message carries here.
-const MOST: usize = 16;
+const MOST: usize = 128;
 
 /// Sends one message with descriptors over a unix socket.
 ///
@@ -69,6 +70,11 @@ pub fn memory_file(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
         written += rustix::io::pwrite(&fd, &content[written..], written as u64)?;
     }
     Ok(fd)
+}
+
+/// A path by which this process finds what the descriptor stands for.
+pub fn path(fd: impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))
 }
 
 /// Marks every descriptor from `first` up as close-on-exec: close_range(2), since Linux 5.11 with this flag.

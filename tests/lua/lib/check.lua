@@ -62,8 +62,9 @@ end
 function check.steps(progress)
   local ran, cached = {}, {}
   for line in progress:gmatch("[^\n]+") do
-    local step, how = line:match("^step (.-): (%a+) %(")
-    if how == "done" then ran[#ran + 1] = step elseif how == "CACHED" then cached[#cached + 1] = step end
+    -- Steps begin with a capital, other work does not.
+    ran[#ran + 1] = line:match "^([%[%u].-): done %([%d.hms]+%)$"
+    cached[#cached + 1] = line:match "^([%[%u].-): CACHED$"
   end
   return ran, cached
 end

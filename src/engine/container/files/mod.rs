@@ -25,6 +25,7 @@ use super::super::error::{Error, Kind};
 pub use changes::{Change, ChangeKind, changes};
 pub use copy::{copy_in, copy_out};
 pub use stream::{export, tar_in, tar_out};
+pub(crate) use write::copy_content;
 
 /// How to copy.
 #[derive(Debug, Clone, Copy)]

@@ -217,7 +217,7 @@ impl Visitor for Writer<'_> {
 
 /// Copies at most `size` bytes, holes as holes. A file that became shorter is copied as short as it is: so are those
 /// the kernel makes up.
-fn copy_content(from: &File, to: &OwnedFd, size: u64, cancel: &Cancel) -> Result<()> {
+pub(crate) fn copy_content(from: &File, to: &OwnedFd, size: u64, cancel: &Cancel) -> Result<()> {
     let mut end = 0;
     let mut kernel = true;
     let mut buffer = Vec::new();

@@ -6,6 +6,7 @@
 //! everybody leaves no mount behind.
 
 mod backoff;
+mod given;
 mod health;
 mod insider;
 mod keeper;
@@ -46,12 +47,17 @@ pub fn run(fds: Vec<OwnedFd>) -> i32 {
         Err(_) => return 1,
     };
     match request {
-        Request::Passing { spec, rootfs, cgroup } => {
-            let control = parts.control;
-            let outcome = passing::supervise(*spec, &rootfs, cgroup, &control, parts.seccomp, parts.stdio);
+        Request::Passing { spec, rootfs, cgroup, given } => {
+            let (control, mut stdio) = (parts.control, parts.stdio);
+            let tty = spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
+            let mut more = stdio.split_off(if tty { 0 } else { 3.min(stdio.len()) });
+            let mounts = given::make(&given, &mut more, &rootfs.mount_point);
+            let outcome = mounts.and_then(|mounts| {
+                passing::supervise(*spec, &rootfs, cgroup, &control, parts.seccomp, passing::Ends { stdio, mounts })
+            });
             let report = outcome.unwrap_or_else(|error| Report::Failed(Failure::from(&error)));
             // Held only for its lock, until here.
-            drop(parts.lock);
+            drop((parts.lock, more));
             // The engine may be gone; then there is nobody to tell.
             let _ = send(&control, &report, None);
         }

@@ -15,6 +15,14 @@ use super::super::overlay;
 use super::super::wire::{Failure, Note, Order, Report, Rootfs, send};
 use super::reap;
 
+/// What else it is born with.
+pub struct Ends {
+    /// Its standard streams; none with a terminal.
+    pub stdio: Vec<OwnedFd>,
+    /// Mounts that no path leads to.
+    pub mounts: Vec<OwnedFd>,
+}
+
 /// Runs one from birth to end.
 pub fn supervise(
     spec: Spec,
@@ -22,11 +30,11 @@ pub fn supervise(
     cgroup: Option<String>,
     control: &OwnedFd,
     seccomp: Vec<u8>,
-    stdio: Vec<OwnedFd>,
+    ends: Ends,
 ) -> Result<Report> {
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     let cgroup = cgroup.map(|path| Cgroup::create(&path, &resources)).transpose()?;
-    let result = live(&spec, rootfs, cgroup.as_ref(), control, seccomp, stdio);
+    let result = live(&spec, rootfs, cgroup.as_ref(), control, seccomp, ends);
     match cgroup {
         Some(cgroup) => cgroup.remove().and(result),
         None => result,
@@ -39,12 +47,13 @@ fn live(
     cgroup: Option<&Cgroup>,
     control: &OwnedFd,
     seccomp: Vec<u8>,
-    stdio: Vec<OwnedFd>,
+    ends: Ends,
 ) -> Result<Report> {
     let overlay = overlay::mount(rootfs)?;
     // The last reference to the overlay: the kernel takes it apart within this one's close, so that whoever is told
     // next finds the upper folder free.
-    let _held = overlay.try_clone().os(|| "duplicate a descriptor")?;
+    let copy = |fd: &OwnedFd| fd.try_clone().os(|| "duplicate a descriptor");
+    let _held = (copy(&overlay)?, ends.mounts.iter().map(copy).collect::<Result<Vec<_>>>()?);
     let joining = cgroup.map(Cgroup::join).transpose()?.unwrap_or_default();
     let birth = Birth {
         spec,
@@ -52,11 +61,12 @@ fn live(
         mount_point: &rootfs.mount_point,
         seccomp,
         seccomp_flags: 0,
-        stdio,
+        stdio: ends.stdio,
         cgroup: joining.v1,
         cgroup_v2: joining.v2,
         bound: true,
         preserve_fds: 0,
+        given: ends.mounts,
         gate: None,
         oci: birth::Oci::default(),
     };

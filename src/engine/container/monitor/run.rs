@@ -70,6 +70,7 @@ impl Keeper {
             cgroup_v2: joining.v2,
             bound: true,
             preserve_fds: 0,
+            given: Vec::new(),
             gate: None,
             oci: birth::Oci::default(),
         };

@@ -79,7 +79,7 @@ pub(super) fn bind(mount: &Mount, options: &Options, linux: Option<&Linux>) -> R
 }
 
 /// Propagation first: a change of attributes must never reach the host's own mount.
-fn dress(tree: &OwnedFd, mount: &Mount, options: &Options, linux: Option<&Linux>) -> Result<()> {
+pub(super) fn dress(tree: &OwnedFd, mount: &Mount, options: &Options, linux: Option<&Linux>) -> Result<()> {
     let what = || format!("set options of mount {}", mount.destination().display());
     let below = options.bind.unwrap_or(false);
     // Without a word about it nothing goes back and forth between host and container.

@@ -11,6 +11,7 @@ mod devices;
 mod filesystem;
 mod foreign;
 pub mod options;
+mod own;
 mod protect;
 
 use std::ffi::OsStr;
@@ -28,6 +29,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::sys;
 use super::namespaces;
+use super::wire::GIVEN;
 use filesystem::{make, mapping, propagate};
 use options::Options;
 
@@ -79,14 +81,21 @@ impl Sources {
 
 /// Opens the sources that the container itself could not: those of a container in a user namespace, which may not
 /// enter their folders; id-mapped ones; and those that stay tied to the host's mounts, as all mounts of the
-/// container's own namespace are cut off from these.
+/// container's own namespace are cut off from these. `given` are those that no path leads to.
 ///
 /// # Errors
 /// `not_found` for a source that is missing; `invalid_argument`, `os`.
-pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
+pub fn sources(spec: &Spec, has_user: bool, given: Vec<OwnedFd>) -> Result<Sources> {
     let mut list = Vec::new();
+    let mut given: Vec<_> = given.into_iter().map(Some).collect();
     for (at, mount) in spec.mounts().iter().flatten().enumerate() {
         let words = mount.options().as_deref().unwrap_or_default();
+        if let Some(tree) = number(mount).and_then(|number| given.get_mut(number)?.take()) {
+            filesystem::dress(&tree, mount, &Options::parse(words)?, spec.linux().as_ref())?;
+            list.resize_with(at + 1, || None);
+            list[at] = Some(tree);
+            continue;
+        }
         let tied = |word: &String| matches!(word.trim_start_matches('r'), "slave" | "shared" | "idmap");
         let is_mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
         let is_foreign = mount.source().as_deref().is_some_and(|source| foreign::split(source).is_some());
@@ -104,6 +113,11 @@ pub fn sources(spec: &Spec, has_user: bool) -> Result<Sources> {
         }
     }
     Ok(Sources(list))
+}
+
+/// Which of the given mounts it is, if it is one.
+fn number(mount: &Mount) -> Option<usize> {
+    mount.source().as_deref()?.to_str()?.strip_prefix(GIVEN)?.parse().ok()
 }
 
 fn is_bind(mount: &Mount, options: &Options) -> bool {
@@ -193,6 +207,7 @@ impl Root {
         if is_bind(mount, options) {
             let tree = match source {
                 Some(tree) => tree,
+                None if own::is_own(mount) => self.own_binary(mount, options)?,
                 None => filesystem::bind(mount, options, None)?,
             };
             let is_dir = file_type(&tree)? == FileType::Directory;

@@ -151,6 +151,7 @@ impl Runtime {
             cgroup_v2: joining.v2,
             bound: false,
             preserve_fds: create.preserve_fds + create.listen_fds,
+            given: Vec::new(),
             gate: Some(make_pipe(record.folder(), START_PIPE)?),
             oci: Oci {
                 no_pivot: create.no_pivot,

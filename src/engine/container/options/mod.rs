@@ -8,7 +8,7 @@ mod policy;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -234,6 +234,23 @@ pub fn check_hostname(name: &str) -> Result<()> {
 }
 
 impl Options {
+    /// Writes down only what differs from the default: this is read far more often than it is written.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize_asked<S: serde::Serializer>(
+        options: &Options,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        static DEFAULT: LazyLock<serde_json::Value> =
+            LazyLock::new(|| serde_json::to_value(Options::default()).unwrap_or_default());
+        let mut all = serde_json::to_value(options).map_err(serde::ser::Error::custom)?;
+        if let Some(all) = all.as_object_mut() {
+            all.retain(|name, value| DEFAULT.get(name) != Some(value));
+        }
+        all.serialize(serializer)
+    }
+
     /// Refuses values that could not be meant, and those that contradict each other, before anything is started.
     ///
     /// # Errors

@@ -39,6 +39,9 @@ pub enum Source {
     Memory,
     /// A data folder of the container's own, filled with what the image has there.
     Anonymous,
+    /// What comes with the request, by its number: only build steps have such mounts.
+    #[serde(skip)]
+    Given(usize),
 }
 
 /// Something seen in the container at a place of its own.
@@ -63,7 +66,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    fn new(source: Source, target: impl Into<PathBuf>) -> Mount {
+    /// A writable mount.
+    pub fn new(source: Source, target: impl Into<PathBuf>) -> Mount {
         let target = target.into();
         Mount { source, target, read_only: false, options: Vec::new(), propagation: None, flat: false }
     }

@@ -7,6 +7,7 @@ use oci_spec::runtime::{Mount as SpecMount, MountBuilder};
 use super::super::super::error::{Error, Kind, Result};
 use super::super::cgroups::Host;
 use super::super::options::{Mount, Options, Share, Source};
+use super::super::wire::GIVEN;
 use super::linux::OTHER_CONTAINER;
 use super::{Facts, INIT_PATH, internal};
 
@@ -66,6 +67,10 @@ fn one(mount: &Mount, facts: &Facts) -> Result<SpecMount> {
             let missing = || Error::new(Kind::Internal, format!("no data folder for {}", mount.target.display()));
             let (_, source) = facts.data.iter().find(|(target, _)| *target == mount.target).ok_or_else(missing)?;
             bind(source, &mount.target, &["rbind", "rprivate", "nosuid", "nodev", mode])
+        }
+        Source::Given(number) => {
+            let source = format!("{GIVEN}{number}");
+            bind(Path::new(&source), &mount.target, &[kind, propagation, "nosuid", "nodev", mode])
         }
         Source::Memory => {
             let more: Vec<&str> = mount.options.iter().map(String::as_str).collect();

@@ -3,11 +3,11 @@ local check = require "check"
 local s = build.from(check.busybox()):write("/in", "input")
 local line = "echo to-out; echo to-err >&2; echo x > /made; exit 3"
 local e = check.fails("exit", "command exited with code 3: " .. line, nil, s.run, s, line)
-check.same({ e.exit_code, e.op, e.state == s, e.state:read "/in", e.state:exists "/made" }, { 3, "State:run", true, "input", false })
+check.same({ e.exit_code, e.op, e.state == s, e.state:read "/in", e.state:read "/made" }, { 3, "State:run", false, "input", "x\n" })
 check.same(e.stderr, "to-out\nto-err\n")
 check.same(s:exists "/made", false)
 local o = check.fails("exit", "command exited with code 4: exit 4", nil, s.out, s, "exit 4")
-check.same({ o.exit_code, o.state == s }, { 4, true })
+check.same({ o.exit_code, o.state == s }, { 4, true }, "it had written nothing")
 local n = check.fails("not_found", "command not found: nope: not found in the image's PATH", nil, s.run, s, { "nope", "x" })
 check.same({ n.exit_code, n.state == s }, { 127, true })
 check.fails("exit", "command exited with code 1: /bin/sh -c false x", nil, s.run, s, { "/bin/sh", "-c", "false", "x" })
@@ -16,6 +16,34 @@ check.same(check.fails("not_found", "command not found: /bin/sh: no such file in
 check.fails("timeout", "still running after 100ms", nil, s.run, s, "sleep 60", { timeout = "100ms" })
 check.fails("invalid_argument", "State:run: unknown option 'evn'", "did you mean 'env'?", s.run, s, "true", { evn = {} })
 check.fails("invalid_argument", "State:run: argument vector has no element 1 (nil)", "a variable in the list is probably misspelt or not set", s.run, s, { nil, "x" })
+-- The state it failed in: all that looks and runs works there, and nothing that stands on it is kept.
+local left = e.state
+check.same({ left:exists "/made", #left:list "/" - #s:list "/", left:out "cat /made /in" }, { true, 1, "x\ninput" })
+local after = left:run "echo y >> /made; rm /in"
+check.same({ after:read "/made", after:exists "/in", left:read "/made", after:run("true") == after }, { "x\ny\n", false, "x\n", true })
+check.same({ left:out "cat /proc/sys/kernel/random/uuid" == left:out "cat /proc/sys/kernel/random/uuid" }, { false })
+check.same(left:write("/more", "m"):read "/more", "m")
+check.same(s:copy("/made", "/got", { from = left }):read "/got", "x\n")
+check.same(check.out(left, "cat /made"), "x")
+check.same(left:shell { command = "exit 7" }, 7)
+check.fails("unsupported", "State:shell needs a terminal", "without one, say what to run: s:shell{command=\"...\"}", left.shell, left)
+local committed, refused = pcall(left.commit, left, "held:1")
+check.same(committed, false)
+check.has(refused.message, "failed")
+-- a step that is killed by its time leaves what it had written, too
+local late = select(2, pcall(s.run, s, "echo half > /half; sleep 60", { timeout = "2s" }))
+check.same({ late.kind, late.state:read "/half" }, { "timeout", "half\n" })
+-- what a failed step did to what was there: removed, replaced, of other owners and modes
+local odd = select(2, pcall(s.run, s, "rm -r /etc; mkdir /etc; echo n > /etc/n; chmod 711 /etc; chown 5:6 /etc/n; exit 1")).state
+check.same({ odd:list("/etc")[1].name, #odd:list "/etc", odd:list("/etc")[1].uid, odd:out "stat -c %a /etc" }, { "n", 1, 5, "711" })
+-- nothing of it stays on disk
+local function areas()
+  return #fs.list(host.env.MOONSHELL_ROOT .. "/tmp")
+end
+local before = areas()
+e, left, after, late, odd, refused = nil, nil, nil, nil, nil, nil
+collectgarbage() collectgarbage()
+check.same(before - areas() > 3, true, "the states that were left are gone")
 -- a step's own options do not stay
 local t = s:run("echo $A $(pwd) $(id -un) > /o", { env = { A = "a" }, workdir = "/tmp", user = "root" })
 check.same({ t:read "/o", t:out "echo [$A] $(pwd)" }, { "a /tmp root\n", "[] /" })

@@ -15,3 +15,21 @@ local two = check.again(code, dir.path .. "/two", env).stdout
 check.same(one, two)
 check.same(one:match "^sha256:%x+$", one)
 check.same(check.again(code, dir.path .. "/three", { SOURCE_DATE_EPOCH = "1700000001" }).stdout ~= one, true)
+
+-- so do branches that end in another order, layers made of several steps, and layers packed side by side
+code = [[
+  local base = build.from(image.load(host.env.BUSYBOX)[1])
+  local function branch(n) return function() return base:run("mkdir -p /d && echo " .. n .. " > /d/" .. n) end end
+  local order, branches, states = host.env.ORDER, {}, {}
+  for digit in order:gmatch "%d" do branches[#branches + 1] = branch(digit) end
+  for at, made in ipairs(parallel(branches)) do states[order:sub(at, at)] = made end
+  local s = base
+  for n = 1, #order do s = s:merge(states[tostring(n)]) end
+  s = s:layer(function(s) return s:write("/x", "x"):run "ln /x /y && chmod 4755 /x && rm -r /d/1":write("/z", "z") end)
+  local plain, one = s:commit("order:1"), s:commit("order:2", { squash = true, compression = "zstd", annotations = { a = "b" } })
+  io.write(plain.digest, " ", one.digest, " ", plain.config.created)]]
+env.ORDER = "1234"
+local first = check.again(code, dir.path .. "/four", env).stdout
+env.ORDER = "4213"
+check.same(check.again(code, dir.path .. "/five", env).stdout, first)
+check.same(first:match "^sha256:%x+ sha256:%x+ %S+$", first)

@@ -1,0 +1,214 @@
+//! Contexts: folders that a build copies from and that it cannot leave.
+//!
+//! A context is a folder of the host, or an archive or a git repository that was unpacked into a work area, which goes
+//! with the last handle (and, if the process is killed, with the next process's sweep). Paths in it are resolved as
+//! if it were the root of a file system; its ignore rules apply to what is copied from it, not to reading single
+//! files.
+
+use std::fmt;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::Engine;
+use super::super::error::{Error, Kind, OsContext, Result};
+use super::super::inroot::Root;
+use super::super::store::{Store, Workspace};
+use super::copy::write_sources;
+use super::files::unix_now;
+use super::ignore::Rules;
+use super::reading::read_all;
+use super::source::{Search, from_context};
+use super::stat_cache::StatCache;
+use super::tree::TreeWriter;
+
+/// The largest file [`Context::read`] returns, in bytes.
+const READ_BYTES: u64 = 256 << 20;
+/// The largest file of ignore rules, in bytes.
+const IGNORE_BYTES: u64 = 4 << 20;
+
+/// Where a context comes from.
+pub enum ContextSource {
+    /// A folder, an archive, or the address of one.
+    Name(String),
+    /// An archive that is read from here.
+    Stream(Box<dyn Read + Send>),
+    /// Another context, under other rules.
+    Same(Context),
+}
+
+/// How to make a context.
+#[derive(Debug, Clone, Default)]
+pub struct ContextOptions {
+    /// Ignore rules.
+    pub ignore: Vec<String>,
+    /// A file of ignore rules, in the context; an absolute path is one of the host.
+    pub ignore_file: Option<String>,
+    /// The folder that relative names start at.
+    pub base: PathBuf,
+}
+
+/// A folder that a build copies from. Cloning is cheap.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    tree: Arc<Tree>,
+    rules: Rules,
+    // What the rules leave, once somebody asked for it.
+    filtered: Mutex<Option<Workspace>>,
+}
+
+struct Tree {
+    root: Root,
+    folder: PathBuf,
+    // As it was given.
+    name: String,
+    // Holds what was unpacked.
+    _area: Option<Workspace>,
+    stats: Mutex<Option<StatCache>>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({})", self.name())
+    }
+}
+
+impl Context {
+    /// Makes a context.
+    ///
+    /// # Errors
+    /// `not_found`; `invalid_argument` for what is neither folder nor archive and for malformed rules; `integrity`
+    /// for a damaged archive or one that leads out of the context; `network`, `interrupted`, `os`.
+    pub fn open(engine: &Engine, source: ContextSource, options: &ContextOptions) -> Result<Context> {
+        let tree = match source {
+            ContextSource::Same(other) => other.0.tree.clone(),
+            ContextSource::Stream(stream) => Arc::new(unpacked(engine, "-", stream)?),
+            ContextSource::Name(name) => Arc::new(named(engine, &name, &options.base)?),
+        };
+        let mut lines = Vec::new();
+        if let Some(file) = &options.ignore_file {
+            lines = Rules::lines(&ignore_file(&tree, file)?);
+        }
+        lines.extend(options.ignore.iter().cloned());
+        let rules = Rules::new(&lines)?;
+        Ok(Context(Arc::new(Inner { tree, rules, filtered: Mutex::new(None) })))
+    }
+
+    /// The folder on the host that it stands for.
+    pub fn folder(&self) -> &Path {
+        &self.0.tree.folder
+    }
+
+    /// What it was made from, as it was given.
+    pub fn name(&self) -> &str {
+        &self.0.tree.name
+    }
+
+    /// Whether it has ignore rules.
+    pub fn has_rules(&self) -> bool {
+        !self.0.rules.is_empty()
+    }
+
+    pub(super) fn root(&self) -> &Root {
+        &self.0.tree.root
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// What is known of its files' content.
+    pub(super) fn stats(&self, store: &Store) -> MutexGuard<'_, Option<StatCache>> {
+        let mut stats = self.0.tree.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder().to_string_lossy();
+        stats.get_or_insert_with(|| StatCache::open(store, &folder));
+        stats
+    }
+
+    /// Reads a regular file of at most 256 MiB, whatever the ignore rules say; none when nothing is there.
+    ///
+    /// # Errors
+    /// `invalid_argument` for anything but a regular file, `integrity` for a longer one, `os`.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        match self.root().read(path, READ_BYTES) {
+            Ok(content) => Ok(Some(content)),
+            Err(e) if e.kind() == Kind::NotFound || e.errno() == Some(libc::ENOTDIR) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether anything is there (links followed), whatever the ignore rules say.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        Ok(self.root().stat(path)?.is_some())
+    }
+
+    /// A folder that holds what the ignore rules leave: the context's own if it has none, else a copy, made once,
+    /// that lives as long as this context.
+    ///
+    /// # Errors
+    /// `invalid_argument` for special files; `integrity` for a file that changes meanwhile; `interrupted`, `os`.
+    pub fn filtered(&self, engine: &Engine) -> Result<PathBuf> {
+        if !self.has_rules() {
+            return Ok(self.folder().to_path_buf());
+        }
+        let mut filtered = self.0.filtered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(area) = &*filtered {
+            return Ok(area.join("fs"));
+        }
+        let search = Search { exclude: &Rules::default(), parents: false, cancel: engine.cancel() };
+        let mut sources = from_context(self, "/", &search)?;
+        read_all(engine, &mut sources, self.stats(engine.store()).as_mut())?;
+        let mut tree = TreeWriter::new(engine.store(), &[], unix_now(engine))?;
+        write_sources(engine, &mut tree, &sources)?;
+        let area = tree.finish()?;
+        let folder = area.join("fs");
+        *filtered = Some(area);
+        Ok(folder)
+    }
+}
+
+fn ignore_file(tree: &Tree, file: &str) -> Result<String> {
+    let content = match file.starts_with('/') {
+        true => Root::open("/")?.read(file, IGNORE_BYTES),
+        false => tree.root.read(file, IGNORE_BYTES),
+    };
+    let content = content.map_err(|e| e.context(format!("cannot read ignore rules from '{file}'")))?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+fn named(engine: &Engine, name: &str, base: &Path) -> Result<Tree> {
+    let path = base.join(name);
+    let meta = match fs::metadata(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::not_found(format!("context '{name}': no such file or folder")));
+        }
+        other => other.os(|| format!("context '{name}'"))?,
+    };
+    if meta.is_dir() {
+        let folder = path.canonicalize().os(|| format!("context '{name}'"))?;
+        // Messages show paths in the context.
+        let root = Root::open(&folder)?;
+        return Ok(Tree { root, folder, name: name.into(), _area: None, stats: Mutex::new(None) });
+    }
+    if !meta.is_file() {
+        return Err(Error::invalid(format!("context '{name}' is neither a folder nor an archive")));
+    }
+    let file = fs::File::open(&path).os(|| format!("context '{name}'"))?;
+    unpacked(engine, name, Box::new(file))
+}
+
+/// Unpacks an archive into a work area.
+fn unpacked(engine: &Engine, name: &str, stream: Box<dyn Read + Send>) -> Result<Tree> {
+    let area = engine.store().workspace()?;
+    let folder = area.join("context");
+    fs::create_dir(&folder).os(|| format!("create {}", folder.display()))?;
+    super::unpack::unpack_archive(engine, stream, &folder).map_err(|e| e.context(format!("context '{name}'")))?;
+    let root = Root::open(&folder)?;
+    Ok(Tree { root, folder, name: name.into(), _area: Some(area), stats: Mutex::new(None) })
+}
