@@ -5,7 +5,7 @@
 
 write=
 if [ "${1-}" = --write ]; then write=1 && shift; fi
-[ $# -gt 0 ] || set -- start container lasting pull build commit list
+[ $# -gt 0 ] || set -- start container lasting pull build context commit list
 
 export BENCH_TABLE="$work/table"
 : >"$BENCH_TABLE"

@@ -74,6 +74,7 @@ fn read(call: &Call) -> Result<RunOptions> {
     Ok(RunOptions {
         argv: call.command(0, SHELL)?,
         env: opts.map("env")?,
+        unset: Vec::new(),
         cwd: opts.string("cwd")?.map(Into::into),
         input: opts.bytes("input")?,
         capture: opts.boolean("capture").unwrap_or(false),

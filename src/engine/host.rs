@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub argv: Vec<String>,
     /// Variables set besides the inherited ones.
     pub env: Vec<(String, String)>,
+    /// Inherited variables that are not.
+    pub unset: Vec<String>,
     /// Working folder.
     pub cwd: Option<PathBuf>,
     /// What the program reads; nothing is inherited then.
@@ -81,6 +83,9 @@ pub fn run(options: &RunOptions, cancel: &Cancel) -> Result<RunResult> {
 fn command(program: &str, options: &RunOptions, own_group: bool) -> Command {
     let mut command = Command::new(program);
     command.args(&options.argv[1..]).envs(options.env.iter().map(|(name, value)| (name, value)));
+    for name in &options.unset {
+        command.env_remove(name);
+    }
     if let Some(cwd) = &options.cwd {
         command.current_dir(cwd);
     }

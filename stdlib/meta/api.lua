@@ -425,6 +425,39 @@ function State:shell(opts) end
 ---@return State # The new state.
 function State:copy(src, dst, opts) end
 
+---@class State.add.options
+---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
+---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
+---@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
+---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
+---@field link? boolean Make a layer that does not depend on what is below it. Default false.
+---@field unpack? boolean Unpack archives, or not. Default: those that are not downloaded.
+---@field checksum? string `sha256:...`, which downloads must have.
+---@field keep_git_dir? boolean Keep `.git` of a repository. Default false.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Copies files, unpacks archives, downloads URLs and fetches git repositories.
+---As copy; but a local tar archive (plain or compressed with gzip, bzip2, xz or zstd) is unpacked into `dst`. `https://host/file` is downloaded, with mode 0600 and the server's time. `https://host/repository.git#ref:folder` and `git@host:repository` are fetched by git.
+---@param src string|string[] One source or a list.
+---@param dst string Where to.
+---@param opts? State.add.options
+---@return State # The new state.
+function State:add(src, dst, opts) end
+
+---@class State.copy_out.options
+---@field archive? boolean Keep owners and extended attributes. Default false.
+---@field follow? boolean A source that is a link stands for what it leads to. Default false.
+
+---Copies a file or folder to the host. Links are never followed out.
+---A source that ends with `/.` means what is in the folder.
+---@param src string In the state.
+---@param dst string On the host; a folder takes it in.
+---@param opts? State.copy_out.options
+function State:copy_out(src, dst, opts) end
+
 ---@class State.write.options
 ---@field mode? string Octal mode. Default `"0644"`.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.
@@ -1109,8 +1142,8 @@ function build.scratch() end
 ---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
 
 ---Opens a folder that builds copy from and that they cannot leave.
----Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
----@param src string|Context A folder, an archive or `-`; or a Context.
+---Archives (tar, plain or compressed, also at a URL) are unpacked into a temporary folder, `-` is one on standard input. A repository (`https://host/repository.git#ref:folder`, `git@host:repository`, `file:///folder#ref`) is fetched by git. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.
+---@param src string|Context A folder, an archive, a URL or `-`; or a Context.
 ---@param opts? build.context.options
 ---@return Context # The context.
 function build.context(src, opts) end
@@ -1201,27 +1234,6 @@ function cache.list() end
 ---@param opts? cache.prune.options
 ---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
 function cache.prune(opts) end
-
----@class cache.export.options
----@field states? State[] Only the steps that led to these.
----@field all? boolean All that are known. Default false.
-
----Pushes steps and what they made to a registry.
----Without options those this process has taken or found in the cache.
----@param ref string Its name in the registry.
----@param opts? cache.export.options
----@return table # `steps`, `layers`, `bytes` and the `digest` of its manifest.
-function cache.export(ref, opts) end
-
----@class cache.import.options
----@field now? boolean Fetch all layers at once. Default false.
-
----Learns the steps of a cache in a registry.
----A layer is fetched when a step is first built on, or the state committed. Everything is checked by its digest, but whether a step really makes the layer its record names is for who exported it to say: import from where you would pull images. An image is never taken for a cache.
----@param ref string Its name in the registry.
----@param opts? cache.import.options
----@return table # `steps` that are new, `layers` and `bytes` of all.
-function cache.import(ref, opts) end
 
 ---Registries: passwords and tags.
 registry = {}

@@ -42,10 +42,12 @@ impl ContextHandle {
 pub fn row() -> Function {
     Function::new("build.context", "Opens a folder that builds copy from and that they cannot leave.", open)
         .details(
-            "Archives (tar, plain or compressed) are unpacked into a temporary folder, `-` is one on standard input. \
+            "Archives (tar, plain or compressed, also at a URL) are unpacked into a temporary folder, `-` is one on \
+             standard input. A repository (`https://host/repository.git#ref:folder`, `git@host:repository`, \
+             `file:///folder#ref`) is fetched by git. \
              Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.",
         )
-        .param("src", Type::AnyOf(&[Type::String, CONTEXT]), "A folder, an archive or `-`; or a Context.")
+        .param("src", Type::AnyOf(&[Type::String, CONTEXT]), "A folder, an archive, a URL or `-`; or a Context.")
         .option("ignore", STRINGS, "Rules of what to leave out of copies.")
         .option("ignore_file", Type::String, "A file of rules in the context; an absolute path is the host's.")
         .returns(CONTEXT, "The context.")

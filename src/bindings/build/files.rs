@@ -12,7 +12,8 @@ use super::super::image::Source;
 use super::context::{CONTEXT, ContextHandle};
 use super::{STATE, STRINGS, StateHandle, manner, manner_options, mode, one_or_more, state, this};
 use crate::engine::Engine;
-use crate::engine::build::{self, CopyOptions, CopySource, State, WriteOptions};
+use crate::engine::build::{self, AddOptions, CopyOptions, CopySource, State, WriteOptions};
+use crate::engine::container::files;
 use crate::engine::error::Result;
 use crate::engine::image::Policy;
 use crate::runtime::Context;
@@ -34,6 +35,39 @@ pub fn rows() -> Vec<Function> {
             .returns(STATE, "The new state.")
             .errors(&["not_found", "invalid_argument", "integrity", "interrupted"])
             .example("s = s:copy(\"src\", \"/src\", {exclude={\"*.o\"}})"),
+        Function::new("add", "Copies files, unpacks archives, downloads URLs and fetches git repositories.", add)
+            .details(
+                "As copy; but a local tar archive (plain or compressed with gzip, bzip2, xz or zstd) is unpacked into \
+                 `dst`. `https://host/file` is downloaded, with mode 0600 and the server's time. \
+                 `https://host/repository.git#ref:folder` and `git@host:repository` are fetched by git.",
+            )
+            .param("src", STRINGS, "One source or a list.")
+            .param("dst", Type::String, "Where to.")
+            .options(copy_options())
+            .option("unpack", Type::Boolean, "Unpack archives, or not. Default: those that are not downloaded.")
+            .option("checksum", Type::String, "`sha256:...`, which downloads must have.")
+            .option("keep_git_dir", Type::Boolean, "Keep `.git` of a repository. Default false.")
+            .options(manner_options())
+            .returns(STATE, "The new state.")
+            .errors(&["not_found", "invalid_argument", "integrity", "network", "permission", "interrupted"])
+            .example("s = s:add(\"rootfs.tar.xz\", \"/\")"),
+        Function::new("copy_out", "Copies a file or folder to the host. Links are never followed out.", |call| {
+            let (state_, source, target) = (this(call)?, call.string(0)?, host_folder()?.join(call.string(1)?));
+            let opts = call.options();
+            let options = files::CopyOptions {
+                archive: opts.boolean("archive").unwrap_or(false),
+                follow: opts.boolean("follow").unwrap_or(false),
+                ..files::CopyOptions::default()
+            };
+            call.work(move |at| state_.copy_out(&at.engine()?, &source, &target, &options), |_, ()| Ok(()))
+        })
+        .details("A source that ends with `/.` means what is in the folder.")
+        .param("src", Type::String, "In the state.")
+        .param("dst", Type::String, "On the host; a folder takes it in.")
+        .option("archive", Type::Boolean, "Keep owners and extended attributes. Default false.")
+        .option("follow", Type::Boolean, "A source that is a link stands for what it leads to. Default false.")
+        .errors(&["not_found", "invalid_argument", "unsupported", "permission", "interrupted"])
+        .example("s:copy_out(\"/usr/bin/app\", \".\")"),
         Function::new("write", "Writes a file.", |call| {
             let (state_, path, content) = (this(call)?, call.string(0)?, call.bytes(1)?);
             let options = write_options(&call.options())?;
@@ -103,6 +137,23 @@ fn copy(call: &Call) -> Result<Outcome> {
     let run = move |at: &Context| -> Result<State> {
         let engine = at.engine()?;
         state_.copy(&engine, &from.find(&engine)?, &sources, &target, &options)
+    };
+    call.work(run, state)
+}
+
+fn add(call: &Call) -> Result<Outcome> {
+    let (state_, sources, target, opts) =
+        (this(call)?, one_or_more(&call.arg(0)).map_err(|e| call.named(e))?, call.string(1)?, call.options());
+    let options = AddOptions {
+        copy: read_copy(&opts)?,
+        unpack: opts.boolean("unpack"),
+        checksum: opts.string("checksum")?.map(|text| text.parse()).transpose()?,
+        keep_git_dir: opts.boolean("keep_git_dir").unwrap_or(false),
+    };
+    let from = From::read(&opts)?;
+    let run = move |at: &Context| -> Result<State> {
+        let engine = at.engine()?;
+        state_.add(&engine, &from.find(&engine)?, &sources, &target, &options)
     };
     call.work(run, state)
 }

@@ -17,11 +17,13 @@ use super::super::inroot::Root;
 use super::super::store::{Store, Workspace};
 use super::copy::write_sources;
 use super::files::unix_now;
+use super::git::{Remote, checkout};
 use super::ignore::Rules;
 use super::reading::read_all;
 use super::source::{Search, from_context};
 use super::stat_cache::StatCache;
 use super::tree::TreeWriter;
+use super::web::{fetch, is_url};
 
 /// The largest file [`Context::read`] returns, in bytes.
 const READ_BYTES: u64 = 256 << 20;
@@ -86,7 +88,16 @@ impl Context {
         let tree = match source {
             ContextSource::Same(other) => other.0.tree.clone(),
             ContextSource::Stream(stream) => Arc::new(unpacked(engine, "-", stream)?),
-            ContextSource::Name(name) => Arc::new(named(engine, &name, &options.base)?),
+            ContextSource::Name(name) => match Remote::parse(&name).or_else(|| Remote::in_folder(&name, &options.base))
+            {
+                Some(remote) => Context::of_git(engine, &remote, false)?.0.0.tree.clone(),
+                None if is_url(&name) => {
+                    let file = fetch(engine, &name, None)?;
+                    let stream = fs::File::open(&file.path).os(|| format!("open what {name} was"))?;
+                    Arc::new(unpacked(engine, &name, Box::new(stream))?)
+                }
+                None => Arc::new(named(engine, &name, &options.base)?),
+            },
         };
         let mut lines = Vec::new();
         if let Some(file) = &options.ignore_file {
@@ -95,6 +106,23 @@ impl Context {
         lines.extend(options.ignore.iter().cloned());
         let rules = Rules::new(&lines)?;
         Ok(Context(Arc::new(Inner { tree, rules, filtered: Mutex::new(None) })))
+    }
+
+    /// A commit of a repository, and its id.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub(super) fn of_git(engine: &Engine, remote: &Remote, keep: bool) -> Result<(Context, String)> {
+        let done = checkout(engine, remote, keep)?;
+        let tree = Arc::new(Tree {
+            root: Root::open(&done.folder)?,
+            folder: done.folder,
+            name: remote.url.clone(),
+            _area: Some(done.area),
+            stats: Mutex::new(None),
+        });
+        let inner = Inner { tree, rules: Rules::default(), filtered: Mutex::new(None) };
+        Ok((Context(Arc::new(inner)), done.commit))
     }
 
     /// The folder on the host that it stands for.

@@ -12,6 +12,7 @@ use super::super::Engine;
 use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, OsContext, Result};
 use super::super::rootfs::view::View;
+use super::add::write_archive;
 use super::cache::{Manner, Operation};
 use super::context::Context;
 use super::files::unix_now;
@@ -54,11 +55,11 @@ pub struct CopyOptions {
 }
 
 /// What is copied where, and how it looks there.
-struct Plan<'a> {
-    into: PathBuf,
+pub(super) struct Plan<'a> {
+    pub into: PathBuf,
     is_folder: bool,
-    owner: (u32, u32),
-    options: &'a CopyOptions,
+    pub owner: (u32, u32),
+    pub options: &'a CopyOptions,
 }
 
 impl State {
@@ -75,15 +76,8 @@ impl State {
         target: &str,
         options: &CopyOptions,
     ) -> Result<State> {
-        let lowers = self.ready_lowers(engine)?;
-        let owner = self.chown(&lowers, options.owner.as_deref())?;
         let found = find(engine, from, sources, options)?;
-        let below: &[PathBuf] = if options.link { &[] } else { &lowers };
-        let into = self.absolute(target)?;
-        let is_folder = takes_things_into(below, target, &into, &found, sources.len(), options)?;
-        let plan = Plan { into, is_folder, owner, options };
-        let step = format!("COPY {} {target}", sources.join(" "));
-        self.place(engine, &found, &plan, below, step)
+        plan(self, engine, &found, "COPY", (sources, target), options)
     }
 
     /// Takes the step that puts sources, all read, in their places.
@@ -117,8 +111,34 @@ impl State {
     }
 }
 
+/// The state after a step, called `word`, that puts what was found at a target.
+///
+/// # Errors
+/// As [`State::copy`].
+pub(super) fn plan(
+    state: &State,
+    engine: &Engine,
+    found: &[Source],
+    word: &str,
+    (sources, target): (&[String], &str),
+    options: &CopyOptions,
+) -> Result<State> {
+    let lowers = state.ready_lowers(engine)?;
+    let owner = state.chown(&lowers, options.owner.as_deref())?;
+    let below: &[PathBuf] = if options.link { &[] } else { &lowers };
+    let into = state.absolute(target)?;
+    let is_folder = takes_things_into(below, target, &into, found, sources.len(), options)?;
+    let plan = Plan { into, is_folder, owner, options };
+    state.place(engine, found, &plan, below, format!("{word} {} {target}", sources.join(" ")))
+}
+
 /// Looks at the sources and reads what is not known of them.
-fn find(engine: &Engine, from: &CopySource, sources: &[String], options: &CopyOptions) -> Result<Vec<Source>> {
+pub(super) fn find(
+    engine: &Engine,
+    from: &CopySource,
+    sources: &[String],
+    options: &CopyOptions,
+) -> Result<Vec<Source>> {
     let exclude = match from {
         CopySource::Context(_) => Rules::new(&options.exclude)?,
         _ => Rules::anywhere(&options.exclude)?,
@@ -159,7 +179,7 @@ fn takes_things_into(
     let named = target.ends_with('/') || target == "." || target.ends_with("/.") || options.parents;
     let exists = View::new(below).find(into)?;
     let is_folder = named || into == Path::new("/") || exists.as_ref().is_some_and(|found| found.meta.is_dir());
-    let brings_folder = found.iter().any(|source| source.is_folder);
+    let brings_folder = found.iter().any(|source| source.is_folder || source.unpack);
     if exists.is_some_and(|found| !found.meta.is_dir()) && (named || brings_folder) {
         return Err(Error::invalid(format!("cannot copy into {target}: it is not a folder")));
     }
@@ -179,17 +199,20 @@ impl Plan<'_> {
             None => self.into.clone(),
         };
         match (source.is_folder, self.is_folder) {
+            _ if source.unpack => Ok(into),
             (true, _) if item.path.as_os_str().is_empty() => Ok(into),
             (true, _) => Ok(into.join(&item.path)),
             (false, false) => Ok(into),
             (false, true) => match &source.name {
                 Some(name) => Ok(into.join(name)),
-                None => Err(Error::invalid("a source has no name to copy it under")),
+                None => Err(Error::invalid("a source has no name to copy it under")
+                    .with_hint("name the file in the target, without a slash at its end")),
             },
         }
     }
 
-    fn mode(&self, mode: u32, is_folder: bool) -> u32 {
+    /// The permission bits something gets.
+    pub fn mode(&self, mode: u32, is_folder: bool) -> u32 {
         self.options.mode.as_ref().map_or(mode & 0o7777, |change| change.apply(mode, is_folder))
     }
 
@@ -201,13 +224,16 @@ impl Plan<'_> {
             written.os(|| "make a key")
         };
         part(self.into.as_os_str().as_bytes())?;
+        part(format!("{:?} {}", self.options.mode, self.options.owner.is_some()).as_bytes())?;
         part(&[self.owner.0.to_be_bytes(), self.owner.1.to_be_bytes()].concat())?;
         for source in found {
             for (above, looked) in &source.above {
                 part(above.as_os_str().as_bytes())?;
                 part(&self.mode(looked.mode, true).to_be_bytes())?;
             }
-            for item in &source.items {
+            part(&[u8::from(source.unpack)])?;
+            part(source.commit.as_deref().unwrap_or("").as_bytes())?;
+            for item in source.items.iter().filter(|item| source.commit.is_none() || !item.path.starts_with(".git")) {
                 part(self.target(source, item)?.as_os_str().as_bytes())?;
                 let (kind, content): (u8, &[u8]) = match &item.content {
                     Content::Folder => (b'd', b""),
@@ -255,6 +281,10 @@ impl Plan<'_> {
         }
         for item in &source.items {
             engine.cancel().check()?;
+            if source.unpack {
+                write_archive(engine, tree, self, source, item)?;
+                continue;
+            }
             let is_folder = matches!(item.content, Content::Folder);
             let looks = looks(self.mode(item.looked.mode, is_folder), item.looked.mtime.0);
             let mut target = self.target(source, item)?;

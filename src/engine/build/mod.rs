@@ -10,6 +10,7 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
+mod add;
 pub(super) mod cache;
 pub(super) mod commit;
 mod context;
@@ -18,6 +19,7 @@ mod exchange;
 mod expand;
 mod files;
 mod flatten;
+mod git;
 mod globs;
 mod history;
 mod host;
@@ -26,6 +28,7 @@ mod listing;
 mod merge;
 mod mode;
 pub mod mounts;
+mod out;
 mod parts;
 mod prune;
 mod reading;
@@ -37,6 +40,7 @@ mod source;
 mod stat_cache;
 mod tree;
 mod unpack;
+mod web;
 mod why;
 
 use std::path::PathBuf;
@@ -49,6 +53,7 @@ use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
 use super::store::{Workspace, random_id};
 
+pub use add::AddOptions;
 pub use cache::Manner;
 pub use commit::{CommitOptions, Output, Squash, compression, time};
 pub use context::{Context, ContextOptions, ContextSource};

@@ -88,7 +88,7 @@ fn changed(source: &Source, item: &Item) -> Error {
 }
 
 /// Opens a file that still is what was looked at.
-fn open(source: &Source, item: &Item) -> Result<File> {
+pub(super) fn open(source: &Source, item: &Item) -> Result<File> {
     let file = match source.open(item) {
         Err(e) if matches!(e.errno(), Some(libc::ELOOP | libc::ENXIO | libc::ENOTDIR)) => {
             return Err(changed(source, item));

@@ -52,6 +52,10 @@ pub(super) struct Source {
     pub is_folder: bool,
     /// What it is called inside a folder.
     pub name: Option<OsString>,
+    /// It is an archive to be unpacked at the target.
+    pub unpack: bool,
+    /// The commit it is of, if what git keeps itself comes too: it counts for the cache in the place of that.
+    pub commit: Option<String>,
     /// Its folders' names that are kept at the target, each with the looks of that folder.
     pub above: Vec<(PathBuf, Looked)>,
 }
@@ -223,7 +227,20 @@ fn in_context(context: &Context, source: &str, shown: &Path, path: &Path, search
     if items.len() == 1 && !kept_itself {
         return Ok(None);
     }
-    Source { root: Some(root), items, is_folder, name, above }.check().map(Some)
+    Source { root: Some(root), items, is_folder, name, unpack: false, commit: None, above }.check().map(Some)
+}
+
+/// A file of the web cache, under another name.
+///
+/// # Errors
+/// `os`.
+pub(super) fn downloaded(path: &Path, digest: Digest, name: Option<String>) -> Result<Source> {
+    let meta = fs::symlink_metadata(path).os(|| format!("stat {}", path.display()))?;
+    let root = Root::open(path.parent().unwrap_or(Path::new("/")))?;
+    let mut item = item(path.file_name().unwrap_or_default().into(), Looked::from(&meta), None);
+    item.content = Content::File(Some(digest));
+    let (name, above) = (name.map(OsString::from), Vec::new());
+    Source { root: Some(root), items: vec![item], is_folder: false, name, unpack: false, commit: None, above }.check()
 }
 
 /// A source that is no folder: nothing in it, if it is excluded by its name.
@@ -248,7 +265,7 @@ fn file(
         true => Vec::new(),
         false => vec![item(real_name, looked, link.map(|target| OsString::from_vec(target).into()))],
     };
-    Source { root: Some(root), items, is_folder: false, name, above }.check()
+    Source { root: Some(root), items, is_folder: false, name, unpack: false, commit: None, above }.check()
 }
 
 fn path_of(parts: Vec<Vec<u8>>) -> PathBuf {
@@ -310,7 +327,7 @@ fn on_host(source: &str, path: &Path, search: &Search) -> Result<Source> {
     let root = Root::open(&real)?;
     let filters = [Filter { rules: search.exclude, base: PathBuf::new() }];
     let items = folder(Root::from_fd(root.fd(), &real)?, &filters, search.cancel)?;
-    Source { root: Some(root), items, is_folder: true, name, above }.check()
+    Source { root: Some(root), items, is_folder: true, name, unpack: false, commit: None, above }.check()
 }
 
 /// What a source names in another state.
@@ -363,7 +380,7 @@ fn in_state(view: &View<'_>, source: &str, path: &Path, found: Found, search: &S
     if is_folder || !search.exclude.leaves_out_from_root(&at).0 {
         collect(at, found, &Above::default(), search, &mut items)?;
     }
-    Source { root: None, items, is_folder, name, above }.check()
+    Source { root: None, items, is_folder, name, unpack: false, commit: None, above }.check()
 }
 
 fn collect(path: PathBuf, found: Found, above: &Above, search: &Search, items: &mut Vec<Item>) -> Result<()> {

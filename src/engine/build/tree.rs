@@ -201,6 +201,15 @@ impl TreeWriter {
         dress_file(&file, &meta).map_err(|e| e.context(what()))
     }
 
+    /// Moves something that is no folder here, as it is, from another folder of the store.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the path is a folder; `os`.
+    pub fn adopt(&mut self, real: &Path, from: &Path) -> Result<()> {
+        let here = self.room(real)?;
+        fs::rename(from, &here).os(|| format!("write {}", real.display()))
+    }
+
     /// Makes a symbolic link.
     ///
     /// # Errors

@@ -5,11 +5,18 @@ use std::path::Path;
 
 use super::super::Engine;
 use super::super::error::Result;
+use super::super::layer::archive::Archive;
 use super::super::layer::decompress_any;
 use super::super::layer::unpack::{UnpackOptions, Unpacked, unpack_named};
 
 /// What messages call an archive.
 const NOUN: &str = "archive";
+
+/// Whether a file is an archive, by its beginning.
+pub(super) fn is_archive(engine: &Engine, file: impl Read + Send) -> bool {
+    let Ok(plain) = decompress_any(file, NOUN) else { return false };
+    matches!(Archive::new(plain, engine.config().limits, NOUN).next(), Ok(Some(_)))
+}
 
 /// Unpacks a tar archive, plain or compressed in any of the usual ways, into an empty folder.
 ///

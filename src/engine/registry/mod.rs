@@ -8,12 +8,14 @@ mod address;
 mod auth;
 mod blob;
 mod client;
+mod download;
 mod retry;
 mod transport;
 mod upload;
 
 pub use blob::{BlobReader, RawBlobReader};
 pub use client::{Client, Fetched};
+pub use download::{Conditions, Download};
 pub use retry::Patience;
 
 use super::Credentials;

@@ -19,6 +19,8 @@ use super::retry::{Failure, Patience};
 /// Parallel layers and a few small requests beside them.
 const IDLE_CONNECTIONS: usize = 8;
 const MOST_REDIRECTS: usize = 8;
+/// What messages call a peer.
+const REGISTRY: &str = "registry";
 
 /// What a request carries.
 pub(super) enum Payload {
@@ -94,6 +96,8 @@ pub(super) struct Transport {
     proxies: Proxies,
     patience: Patience,
     cancel: Cancel,
+    // What messages call the peer.
+    noun: &'static str,
     // One agent for each proxy (or none) met so far.
     agents: Mutex<Vec<Reach>>,
 }
@@ -101,7 +105,14 @@ pub(super) struct Transport {
 impl Transport {
     /// Nothing is connected yet.
     pub fn new(proxies: &Proxies, patience: Patience, cancel: &Cancel) -> Transport {
-        Transport { proxies: proxies.clone(), patience, cancel: cancel.clone(), agents: Mutex::new(Vec::new()) }
+        let agents = Mutex::new(Vec::new());
+        Transport { proxies: proxies.clone(), patience, cancel: cancel.clone(), noun: REGISTRY, agents }
+    }
+
+    /// The same for peers that messages call `noun`.
+    pub fn calling(mut self, noun: &'static str) -> Transport {
+        self.noun = noun;
+        self
     }
 
     /// How patient it is.
@@ -206,7 +217,7 @@ impl Transport {
             Ok(Some(Ok(response))) => Ok(Answer { response, url }),
             Ok(Some(Err(error))) => {
                 self.cancel.check()?;
-                Err(failure(error, &url))
+                Err(failure(error, &url, self.noun))
             }
             Ok(None) => Err(Error::interrupted().into()),
             Err(_) => Err(Error::new(Kind::Internal, "the thread of a registry request panicked").into()),
@@ -245,27 +256,31 @@ impl Read for Counting {
 }
 
 /// A name or port that does not answer now will not answer in a second either; a connection that broke may.
-fn failure(error: ureq::Error, url: &Uri) -> Failure {
+fn failure(error: ureq::Error, url: &Uri, noun: &str) -> Failure {
     use ureq::Timeout;
     let host = url.authority().map_or("", |authority| authority.as_str());
-    let unreachable = || format!("cannot reach registry {host}");
+    let unreachable = || format!("cannot reach {noun} {host}");
     match error {
-        ureq::Error::Io(e) if is_broken(&e) => Failure::passing(format!("connection to registry {host} broke"), e),
+        ureq::Error::Io(e) if is_broken(&e) => Failure::passing(format!("connection to {noun} {host} broke"), e),
         ureq::Error::Io(e) => Error::new(Kind::Network, unreachable()).caused_by(e).into(),
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
             Error::new(Kind::Timeout, unreachable()).caused_by(anyhow::anyhow!("no answer in time")).into()
         }
         ureq::Error::Timeout(_) => Failure::Passing {
             kind: Kind::Timeout,
-            message: format!("registry {host} went silent"),
+            message: format!("{noun} {host} went silent"),
             cause: None,
             after: None,
         },
-        e @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => Error::new(Kind::Network, unreachable())
-            .caused_by(e)
-            .with_hint("a registry without TLS must be listed as insecure; one with its own authority must be trusted")
-            .into(),
-        ureq::Error::Protocol(e) => Failure::passing(format!("registry {host} does not speak proper HTTP"), e),
+        e @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) if noun == REGISTRY => {
+            Error::new(Kind::Network, unreachable())
+                .caused_by(e)
+                .with_hint(
+                    "a registry without TLS must be listed as insecure; one with its own authority must be trusted",
+                )
+                .into()
+        }
+        ureq::Error::Protocol(e) => Failure::passing(format!("{noun} {host} does not speak proper HTTP"), e),
         e => Error::new(Kind::Network, unreachable()).caused_by(e).into(),
     }
 }

@@ -44,7 +44,18 @@ impl Engine {
         Ok([self.store().layer_fs(&id)].into_iter().chain(lowers[parts + 1..].iter().cloned()).collect())
     }
 
-    fn merge(&self, view: &View<'_>, at: &Path, found: &Found, to: &Path, count: &mut LayerMeta) -> Result<()> {
+    /// Makes the folder `to` of what is in the folder `at` of a view, files by hard links.
+    ///
+    /// # Errors
+    /// `os`, `interrupted`.
+    pub(in super::super) fn merge(
+        &self,
+        view: &View<'_>,
+        at: &Path,
+        found: &Found,
+        to: &Path,
+        count: &mut LayerMeta,
+    ) -> Result<()> {
         self.cancel().check()?;
         fs::create_dir(to).os(|| format!("create {}", to.display()))?;
         for (name, child) in view.list(at)? {

@@ -1,7 +1,7 @@
 -- The packages library: what it asks a package manager to do, seen through managers that write down their arguments.
 local check = require "check"
 local packages = require "packages"
-local base = build.from(check.busybox())
+local base = build.from(check.busybox()):env { PATH = "/usr/bin:/sbin:/bin" }
 
 local function has(manager, path)
   return base:write(path, "#!/bin/sh\necho " .. manager .. ' "$@" >> /asked\nenv | grep ^DEBIAN >> /asked || true\n',
