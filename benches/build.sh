@@ -38,3 +38,12 @@ set -- -n moonshell "$MOONSHELL $work/build.lua"
 if [ -n "$buildah_build" ]; then set -- "$@" -n buildah "$buildah_build --layers $work/context"; fi
 if [ -n "$docker_build" ]; then set -- "$@" -n docker "$docker_build $work/context"; fi
 measure "build: the same again, nothing changed" 20 1 "ms 10" -N --warmup 2 "$@"
+
+# What a known step costs by itself: the difference between 500 of them and none.
+cat >"$work/many.lua" <<END
+local s = build.from "$base"
+for step = 1, tonumber(arg[1]) do s = s:write("/many/" .. step, "text " .. step) end
+END
+"$MOONSHELL" "$work/many.lua" 500
+measure "build: 500 cached steps" 20 1 "ms 100" -N --warmup 2 -n moonshell "$MOONSHELL $work/many.lua 500" \
+    -n "moonshell, no step" "$MOONSHELL $work/many.lua 0"

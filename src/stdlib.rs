@@ -20,8 +20,8 @@ const FILES: &[(&str, &str)] = files!("":
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":
-    "attach" "boot" "build" "cache/ls" "cache/prune" "commit" "container/inspect" "container/prune" "cp" "create" "diff"
-    "events" "exec" "export"
+    "attach" "boot" "build" "cache/export" "cache/import" "cache/ls" "cache/prune" "commit" "container/inspect"
+    "container/prune" "cp" "create" "diff" "events" "exec" "export"
     "history" "image/inspect" "image/prune" "image/tree" "images" "info" "inspect" "kill" "load" "login" "logout"
     "logs" "pause" "port" "ps" "pull" "push" "rename" "restart" "rm" "rmi" "run" "save" "start" "stats" "stop"
     "system/df" "system/prune" "tag" "top" "unpause" "update" "version" "wait");

@@ -1,10 +1,14 @@
 //! The `cache` module: what builds remember.
 
-use mlua::{Lua, Table};
+use mlua::{AnyUserData, Lua, Table, Value};
 
+use super::Options;
 use super::api::{Function, Type};
+use super::build::StateHandle;
 use super::list::tables;
-use crate::engine::build::{CacheEntry, PruneOptions, Pruned};
+use crate::engine::build::{CacheEntry, Exchanged, Exported, PruneOptions, Pruned, State};
+use crate::engine::error::Result;
+use crate::engine::reference::Reference;
 
 /// The functions.
 pub fn rows() -> Vec<Function> {
@@ -39,7 +43,52 @@ pub fn rows() -> Vec<Function> {
         .returns(Type::Table, "What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.")
         .errors(&["integrity", "interrupted"])
         .example("cache.prune{keep=\"10g\", older=\"7d\"}"),
+        Function::new("cache.export", "Pushes steps and what they made to a registry.", |call| {
+            let (to, opts) = (call.string(0)?.parse::<Reference>()?, call.options());
+            let what = match (states(&opts)?, opts.boolean("all")) {
+                (Some(states), _) => Exported::States(states),
+                (None, Some(true)) => Exported::All,
+                (None, _) => Exported::Taken,
+            };
+            call.work(move |at| at.engine()?.cache_export(&to, &what), exchanged)
+        })
+        .details("Without options those this process has taken or found in the cache.")
+        .param("ref", Type::String, "Its name in the registry.")
+        .option("states", Type::List(&Type::Handle("State")), "Only the steps that led to these.")
+        .option("all", Type::Boolean, "All that are known. Default false.")
+        .returns(Type::Table, "`steps`, `layers`, `bytes` and the `digest` of its manifest.")
+        .errors(&["not_found", "permission", "network", "timeout", "interrupted"])
+        .example("cache.export(\"127.0.0.1:5000/cache:main\")"),
+        Function::new("cache.import", "Learns the steps of a cache in a registry.", |call| {
+            let (from, now) = (call.string(0)?.parse::<Reference>()?, call.options().boolean("now").unwrap_or(false));
+            call.work(move |at| at.engine()?.cache_import(&from, now), exchanged)
+        })
+        .details(
+            "A layer is fetched when a step is first built on, or the state committed. Everything is checked by its \
+             digest, but whether a step really makes the layer its record names is for who exported it to say: import \
+             from where you would pull images. An image is never taken for a cache.",
+        )
+        .param("ref", Type::String, "Its name in the registry.")
+        .option("now", Type::Boolean, "Fetch all layers at once. Default false.")
+        .returns(Type::Table, "`steps` that are new, `layers` and `bytes` of all.")
+        .errors(&["not_found", "permission", "network", "timeout", "integrity", "unsupported", "interrupted"])
+        .example("cache.import(\"127.0.0.1:5000/cache:main\")"),
     ]
+}
+
+fn states(opts: &Options) -> Result<Option<Vec<State>>> {
+    let Value::Table(list) = opts.value("states") else { return Ok(None) };
+    let state = |handle: mlua::Result<AnyUserData>| Ok(handle?.borrow::<StateHandle>()?.0.clone());
+    list.sequence_values::<AnyUserData>().map(state).collect::<Result<_>>().map(Some)
+}
+
+fn exchanged(lua: &Lua, what: Exchanged) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("steps", what.steps)?;
+    table.raw_set("layers", what.layers)?;
+    table.raw_set("bytes", what.bytes)?;
+    table.raw_set("digest", what.digest.map(|digest| digest.to_string()))?;
+    Ok(table)
 }
 
 fn entries(lua: &Lua, list: Vec<CacheEntry>) -> mlua::Result<Table> {

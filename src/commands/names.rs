@@ -11,7 +11,16 @@ use crate::stdlib;
 /// Groups, and what their names stand for: a file below the command folder, without its ending.
 const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("builder", &[("prune", "cache/prune")]),
-    ("cache", &[("list", "cache/ls"), ("ls", "cache/ls"), ("prune", "cache/prune")]),
+    (
+        "cache",
+        &[
+            ("export", "cache/export"),
+            ("import", "cache/import"),
+            ("list", "cache/ls"),
+            ("ls", "cache/ls"),
+            ("prune", "cache/prune"),
+        ],
+    ),
     (
         "container",
         &[

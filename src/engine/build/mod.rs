@@ -15,6 +15,7 @@ pub(super) mod cache;
 pub(super) mod commit;
 mod context;
 mod copy;
+mod exchange;
 mod expand;
 mod files;
 mod flatten;
@@ -47,7 +48,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::digest::Digest;
-use super::error::{Error, Result};
+use super::error::Result;
 use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
 use super::store::{Workspace, random_id};
@@ -57,6 +58,7 @@ pub use cache::Manner;
 pub use commit::{CommitOptions, Output, Squash, compression, time};
 pub use context::{Context, ContextOptions, ContextSource};
 pub use copy::{CopyOptions, CopySource};
+pub use exchange::{Exchanged, Exported};
 pub use files::{FileEntry, WriteOptions};
 pub use history::{Difference, StateHistory, TreeStep};
 pub use mode::ModeChange;
@@ -223,23 +225,18 @@ impl State {
     /// Makes sure that every layer is unpacked, and returns the folders, base first.
     pub(super) fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
         let store = engine.store();
-        let missing: Vec<Layer> = self
-            .0
-            .layers
-            .iter()
-            .filter_map(|layer| match layer {
-                StateLayer::Image(layer, _) if store.has_layer(&layer.diff_id.hex()) => None,
-                StateLayer::Image(layer, _) => Some(Ok(layer.clone())),
-                StateLayer::Step(id) if !store.has_layer(id) => {
-                    Some(Err(Error::not_found(format!("layer {id} of this build is gone"))
-                        .with_hint("run the build again: its cache was pruned meanwhile")))
-                }
-                StateLayer::Step(_) | StateLayer::Held(_) => None,
-            })
-            .collect::<Result<_>>()?;
-        if !missing.is_empty() {
+        let (mut missing, mut remote) = (Vec::new(), Vec::new());
+        for layer in &self.0.layers {
+            match layer {
+                StateLayer::Image(layer, _) if !store.has_layer(&layer.diff_id.hex()) => missing.push(layer.clone()),
+                StateLayer::Step(id) if !store.has_layer(id) => remote.push(remote::find(engine, id)?),
+                _ => {}
+            }
+        }
+        if !missing.is_empty() || !remote.is_empty() {
             let _in_use = store.shared(engine.cancel())?;
             engine.unpack_layers(&missing)?;
+            remote::bring(engine, &remote)?;
         }
         Ok(self.0.layers.iter().map(|layer| layer.folder(engine)).collect())
     }

@@ -1,8 +1,8 @@
 //! What the build cache holds, and taking the oldest of it away while others build.
 //!
 //! A record goes only if no running process stands on its key (see [`super::super::store::pins`]); its layer goes with
-//! the last record that leads to it, unless an image or a container stands on it. Folders of cache mounts and kept
-//! downloads go when no step runs at this moment.
+//! the last record that leads to it, unless an image or a container stands on it. Folders of cache mounts go unless a
+//! step has them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,7 +16,7 @@ use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{OsContext, Result};
 use super::super::store::gc::{file_name, list, step_layer};
-use super::super::store::{Store, Workspace};
+use super::super::store::{Lock, Store, Workspace};
 use super::record::StepRecord;
 use super::why;
 
@@ -56,7 +56,7 @@ pub struct CacheEntry {
     pub kind: EntryKind,
     /// The key of a step; the name of anything else.
     pub key: String,
-    /// What a step was.
+    /// What a step was; the id of a cache mount.
     pub step: Option<String>,
     /// Bytes.
     pub size: u64,
@@ -134,7 +134,7 @@ impl Engine {
         let trash = store.workspace()?;
         let mut pruned = Pruned::default();
         self.prune_steps(&steps, &trash, &mut pruned)?;
-        prune_others(store, &others, &trash, &mut pruned)?;
+        prune_others(self, &others, &trash, &mut pruned)?;
         drop(trash);
         if let Some(swept) = store.sweep_content(self.config().limits.metadata_bytes)? {
             pruned.bytes += swept.blob_bytes;
@@ -213,7 +213,8 @@ fn other_entry(path: PathBuf, kind: EntryKind) -> Result<Option<CacheEntry>> {
     Ok(Some(CacheEntry {
         kind,
         key: file_name(&path),
-        step: None,
+        // What a cache mount was called.
+        step: fs::read_to_string(path.join("id")).ok(),
         size: size_of(&path)?,
         created: None,
         used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -283,13 +284,15 @@ fn prune_layer(store: &Store, id: &str, trash: &Workspace, pruned: &mut Pruned) 
     Ok(())
 }
 
-/// A step holds the store's lock while it runs: if nobody has it, nobody uses a mount.
-fn prune_others(store: &Store, others: &[CacheEntry], trash: &Workspace, pruned: &mut Pruned) -> Result<()> {
-    if others.is_empty() {
-        return Ok(());
-    }
-    let Some(_alone) = store.try_exclusive()? else { return Ok(()) };
+fn prune_others(engine: &Engine, others: &[CacheEntry], trash: &Workspace, pruned: &mut Pruned) -> Result<()> {
     for (index, entry) in others.iter().enumerate() {
+        let _mine = match entry.kind {
+            EntryKind::Mount => match alone(engine, entry)? {
+                Some(locks) => Some(locks),
+                None => continue,
+            },
+            _ => None,
+        };
         match fs::rename(&entry.path, trash.join(format!("other-{index}"))) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             other => other.os(|| format!("prune {}", entry.path.display()))?,
@@ -298,6 +301,19 @@ fn prune_others(store: &Store, others: &[CacheEntry], trash: &Workspace, pruned:
         pruned.bytes += entry.size;
     }
     Ok(())
+}
+
+/// Takes the folder of a cache mount, unless a step has it: who waits for its lock looks afterwards whether it is
+/// still there.
+fn alone(engine: &Engine, entry: &CacheEntry) -> Result<Option<(Lock, Option<fs::File>)>> {
+    let store = engine.store();
+    let making = store.lock_object(&format!("cache-{}", entry.key), engine.cancel())?;
+    let path = entry.path.join("lock");
+    match fs::File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Some((making, None))),
+        Err(e) => Err(e).os(|| format!("open {}", path.display())),
+        Ok(file) => Ok(store.try_hold(&file)?.then_some((making, Some(file)))),
+    }
 }
 
 /// Removes a file and says how long it was; one that is not there is fine.

@@ -23,7 +23,7 @@ use super::mounts::{self, MountKey, Secret, Seen, StepMount};
 /// How much of a failed step's output its error carries, in bytes.
 const TAIL_BYTES: usize = 16 << 10;
 /// The most output [`State::out`] keeps, in bytes.
-const OUTPUT_BYTES: usize = 64 << 20;
+pub(super) const OUTPUT_BYTES: usize = 64 << 20;
 /// The host name of build steps: the same everywhere, so that it cannot make two builds differ.
 const HOST_NAME: &str = "moonshell";
 

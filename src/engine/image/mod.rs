@@ -4,6 +4,7 @@
 //! digest is remembered in the descriptor's annotation [`INDEX`]: it is what other programs show as the image's
 //! digest. An image whose last name was given to another one stays, without a name.
 
+mod artifact;
 pub mod config;
 pub(super) mod fetch;
 mod give_back;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 use oci_spec::image::Descriptor;
 
+pub use artifact::Artifact;
 pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig, Set};
 pub use manifest::{Content, Document, Manifest, parse as parse_manifest};
 pub use platform::Platform;

@@ -73,16 +73,19 @@ fn blobs_of(manifest: &Manifest) -> Vec<Content> {
     blobs
 }
 
-struct Pushing<'a> {
-    engine: &'a Engine,
-    client: &'a Client,
-    to: &'a Reference,
-    cancel: &'a Cancel,
-    sources: &'a [(Digest, String)],
+/// A push under way.
+pub(super) struct Pushing<'a> {
+    pub engine: &'a Engine,
+    pub client: &'a Client,
+    pub to: &'a Reference,
+    pub cancel: &'a Cancel,
+    /// Other repositories of the registry that have some of the blobs.
+    pub sources: &'a [(Digest, String)],
 }
 
 impl Pushing<'_> {
-    fn blob(&self, blob: Content) -> Result<()> {
+    /// Brings one blob there, unless it is.
+    pub fn blob(&self, blob: Content) -> Result<()> {
         self.cancel.check()?;
         let repository = self.to.repository();
         let progress = &self.engine.config.progress;

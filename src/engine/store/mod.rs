@@ -11,7 +11,7 @@
 //!   names/NAME          the id of the container that has the name
 //!   run/ID              one file a container that is being started or runs, locked by whoever does
 //!   volumes/NAME/       data folders of containers
-//!   cache/steps/KEY     one file a cached build step
+//!   cache/steps/KEY     one file a cached build step; see `build` for what else is in cache/
 //!   cache/mounts/HASH/  folders of cache mounts, each with its lock
 //!   cache/stat/NAME     digests of files that build steps read, by how the files look
 //!   cache/http/KEY      downloads of build steps

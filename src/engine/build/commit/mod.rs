@@ -23,6 +23,7 @@ use super::State;
 
 pub use output::Output;
 pub(in super::super) use pack::Packed;
+pub(super) use pack::pack_step;
 pub use shape::Squash;
 
 /// gzip's level for new layers: most of the default level's size at a third of its time.

@@ -15,7 +15,8 @@ use super::super::super::image::Layer;
 use super::super::super::image::fetch::each;
 use super::super::super::layer::diff::{Compression, PackOptions, PackedLayer, pack_to_blob};
 use super::super::super::store::{Store, sync_dir};
-use super::super::StateLayer;
+use super::super::{StateLayer, remote};
+use super::GZIP_LEVEL;
 
 /// Digests of a packed layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,6 +88,15 @@ fn form(compression: Compression) -> String {
     }
 }
 
+/// The layer of a step as a blob of the store, as a commit without options would pack it. The caller holds
+/// `store.shared`.
+///
+/// # Errors
+/// `not_found` when it was pruned, `interrupted`, `os`.
+pub(in super::super) fn pack_step(engine: &Engine, id: &str) -> Result<Packed> {
+    pack(engine, id, Compression::Gzip(GZIP_LEVEL), engine.cancel(), &mut Vec::new())
+}
+
 /// Packs a step's layer, or remembers that it is packed.
 fn pack(
     engine: &Engine,
@@ -107,9 +117,11 @@ fn pack(
     if let Some(known) = remembered(store, &path)? {
         return Ok(known);
     }
-    if !store.has_layer(id) {
-        return Err(Error::not_found(format!("layer {id} of this build is gone"))
-            .with_hint("run the build again: its cache was pruned meanwhile"));
+    let media_type = compression.media_type().to_string();
+    if !store.has_layer(id)
+        && let Some(layer) = remote::bring_blob(engine, id, &media_type)?
+    {
+        return Ok(Packed { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type });
     }
     let options = PackOptions { clamp_mtime: epoch, ..PackOptions::default() };
     let layer = pack_to_blob(store, &store.layer_fs(id), compression, &options, cancel)?;
