@@ -85,7 +85,7 @@ fn input_options() -> Vec<Param> {
 }
 
 fn step_options() -> Vec<Param> {
-    vec![
+    let mut rows = vec![
         option("cache", Type::Boolean, "False: take every step even if its result is known. Default true."),
         option("secrets", Type::Table, "Secrets for `--mount=type=secret`, as of State:run."),
         option("ssh", Type::Table, "Agents and keys for `--mount=type=ssh`, as of State:run."),
@@ -93,13 +93,10 @@ fn step_options() -> Vec<Param> {
         option("allow", Type::List(&Type::String), "`security.insecure` allows `RUN --security=insecure`."),
         option("add_hosts", Type::List(&Type::String), "`NAME:ADDRESS` lines for /etc/hosts."),
         option("ulimits", Type::List(&Type::String), "`NAME=SOFT[:HARD]`, such as `nofile=1024`."),
-        option("memory", Type::Size, "Memory a RUN may use."),
-        option("cpus", Type::Number, "Processors a RUN may use."),
-        option("cpu_shares", Type::Integer, "Weight when processors are scarce."),
-        option("cpuset_cpus", Type::String, "Which processors it may use, such as `0-3,6`."),
-        option("pids_limit", Type::Integer, "Processes and threads it may have."),
         option("shm_size", Type::Size, "Size of /dev/shm."),
-    ]
+    ];
+    rows.extend(super::build::limit_options());
+    rows
 }
 
 fn output_options() -> Vec<Param> {

@@ -21,13 +21,17 @@ local flags = {
   flag("build-context", nil, "NAME=SOURCE", "Put a folder, docker-image://NAME or URL in the place of a name", MANY),
   flag("cache-from", nil, "[type=registry,ref=]NAME", "Take steps from a cache in a registry", MANY),
   flag("cache-to", nil, "[type=registry,ref=]NAME", "Put the steps into a cache in a registry", MANY),
+  flag("cpu-period", nil, "MICROSECONDS", "Period of the CPU quota", { type = "integer" }),
+  flag("cpu-quota", nil, "MICROSECONDS", "CPU time in a period", { type = "integer" }),
   flag("cpu-shares", "c", "WEIGHT", "Weight when processors are scarce", { type = "integer" }),
   flag("cpuset-cpus", nil, "LIST", "Which processors to use, such as 0-3,6"),
+  flag("cpuset-mems", nil, "LIST", "Which memory nodes to use"),
   flag("file", "f", "FILE", "The Dockerfile; - for standard input", { type = "name" }),
   flag("iidfile", nil, "FILE", "Write the image's id to a file", { type = "name" }),
   flag("label", nil, "NAME=VALUE", "Set a label", MANY),
   flag("load", nil, nil, "Does nothing: an image is in the store when it is built", { hidden = true }),
   flag("memory", "m", "SIZE", "Memory a RUN may use", { type = "size" }),
+  flag("memory-swap", nil, "SIZE", "Memory and swap together; -1 for any swap", { type = "size_or_unlimited" }),
   flag("network", nil, "NETWORK", "Network of RUN", { choices = { "default", "none", "host" }, aliases = { "net" } }),
   flag("no-cache", nil, nil, "Take every step even if its result is known"),
   flag("on-error", nil, "WHAT", "What to do when a step fails: shell opens one in its state", { choices = { "shell" } }),
@@ -88,24 +92,27 @@ local function cache_name(text, name)
   return fields.ref
 end
 
--- A folder alone is a short word for type=local.
 local function output(flags)
-  if flags.push then
-    return "type=registry"
-  end
-  local list = {}
-  for index, text in ipairs(flags.output or {}) do
-    if text == "-" then
-      text = "type=tar,dest=-"
-    elseif not text:find("=", 1, true) then
-      text = "type=local,dest=" .. text
+  return flags.push and { "type=registry" } or flags.output
+end
+
+-- Whether an output goes to where the image's id would be printed.
+local function to_standard_output(list)
+  for _, text in ipairs(list or {}) do
+    if text == "-" or text:find "dest=%-$" or text:find "dest=%-," then
+      return true
     end
-    list[index] = text
   end
-  if #list > 1 then
-    command.fail("one '--output' is enough", { exit_code = 2 })
+  return false
+end
+
+-- `NAME=ADDRESS` is accepted too.
+local function hosts(list)
+  local lines = {}
+  for index, text in ipairs(list or {}) do
+    lines[index] = text:gsub("^([^:=]+)=", "%1:")
   end
-  return list[1]
+  return list and lines
 end
 
 -- `-` with a Dockerfile instead of a tar: no context at all.
@@ -137,11 +144,15 @@ local function options_of(args, flags)
     ssh = flags.ssh,
     network = flags.network,
     allow = flags.allow,
-    add_hosts = flags.add_host,
+    add_hosts = hosts(flags.add_host),
     ulimits = flags.ulimit,
     memory = flags.memory,
+    memory_swap = create.swap(flags.memory_swap),
+    cpu_period = flags.cpu_period,
+    cpu_quota = flags.cpu_quota,
     cpu_shares = flags.cpu_shares,
     cpuset_cpus = flags.cpuset_cpus,
+    cpuset_mems = flags.cpuset_mems,
     shm_size = flags.shm_size,
     tags = flags.tag,
     labels = create.map(flags.label, "label"),
@@ -203,7 +214,7 @@ local function run(args, flags)
   if flags.iidfile then
     fs.write(flags.iidfile, img.id)
   end
-  if options.output ~= "type=tar,dest=-" then
+  if not to_standard_output(options.output) then
     command.print(img.id)
   end
   return 0

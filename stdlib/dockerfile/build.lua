@@ -168,13 +168,10 @@ end
 
 local function commit(plan, run)
   local options = plan.options
-  local state = run.state
-  if options.labels and next(options.labels) then
-    state = state:label(options.labels, { history = false })
-  end
   local tags = options.tags
-  return state:commit(type(tags) == "table" and #tags == 0 and nil or tags, {
+  return run.state:commit(type(tags) == "table" and #tags == 0 and nil or tags, {
     author = run.author,
+    labels = options.labels,
     annotations = options.annotations,
     squash = options.squash,
     output = options.output,
@@ -184,7 +181,14 @@ local function commit(plan, run)
 end
 
 --- Builds and returns the image.
-function build.image(options)
+function build.image(given)
+  local options = {}
+  for name, value in pairs(given) do
+    options[name] = value
+  end
+  if type(options.pull) == "boolean" then
+    options.pull = options.pull and "always" or nil
+  end
   local opened = sources.open(options)
   local parsed = parser.parse(opened.text, opened.file)
   local graph, scope = build.plan(parsed, options)

@@ -3,6 +3,7 @@
 local use = ...
 local api = use "dockerfile.api"
 local failure = use "dockerfile.failure"
+local platform = use "dockerfile.platform"
 
 local sources = {}
 
@@ -99,6 +100,19 @@ function sources.open(options)
   return { text = api.fs.read(path), file = file or path:match "[^/]+$", context = context }
 end
 
+--- The state of an image, for a platform if one is asked for.
+function sources.image(name, wanted, pull)
+  if not wanted then
+    return api.build.from(name, { pull = pull })
+  end
+  wanted = platform.format(platform.parse(wanted))
+  local here = pull ~= "always" and api.image.get(name) or nil
+  if here and platform.format(platform.parse(here.platform)) == wanted then
+    return api.build.from(here)
+  end
+  return api.build.from(api.image.pull(name, { platform = wanted, policy = pull }))
+end
+
 --- A named context, or an image: a State or a Context.
 function sources.resolve(node, options)
   local value, kind = node.value, sources.kind(node.value or node.ref)
@@ -117,7 +131,7 @@ function sources.resolve(node, options)
       return api.build.context(text)
     end
   end
-  return api.build.from(image or text, { pull = options.pull, platform = node.platform })
+  return sources.image(image or text, node.platform, options.pull)
 end
 
 --- The state a stage starts from, given what `resolve` returned.

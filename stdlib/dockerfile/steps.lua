@@ -243,7 +243,8 @@ end
 
 -- Limits and surroundings of every RUN.
 local SAME = {
-  "memory", "cpus", "cpu_shares", "cpuset_cpus", "pids_limit", "shm_size", "add_hosts", "ulimits",
+  "memory", "memory_swap", "cpus", "cpu_shares", "cpu_quota", "cpu_period", "cpuset_cpus", "cpuset_mems", "pids_limit",
+  "shm_size", "add_hosts", "ulimits",
 }
 
 function steps.RUN(run, item)

@@ -173,7 +173,7 @@ local function start(script, node)
   local options = { escape = script.escape }
   local base = text.expression(stage.base, script.global_variable, options)
   local wanted = stage.platform and text.expression(stage.platform, script.global_variable, options)
-  return ("build.from(%s%s)"):format(base, wanted and ", { platform = " .. wanted .. " }" or "")
+  return ("build.from(%s)"):format(wanted and ("image.pull(%s, { platform = %s })"):format(base, wanted) or base)
 end
 
 local function write_stage(script, node)

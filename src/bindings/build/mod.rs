@@ -22,6 +22,7 @@ use crate::engine::error::{Error, Result};
 use crate::runtime::Context;
 
 pub use looking::entry_class;
+pub use steps::limit_options;
 
 /// A state as a handle.
 pub struct StateHandle(pub State);

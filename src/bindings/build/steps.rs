@@ -30,6 +30,11 @@ const LIMITS: [&str; 9] = [
     "pids_limit",
 ];
 
+/// The rows of these limits.
+pub fn limit_options() -> Vec<Param> {
+    limits().into_iter().filter(|row| LIMITS.contains(&row.name)).collect()
+}
+
 fn step_options() -> Vec<Param> {
     let mut rows = vec![
         option("env", Type::Map, "Variables for this step alone; false removes one."),
@@ -38,7 +43,7 @@ fn step_options() -> Vec<Param> {
         option("network", Type::OneOf(&["default", "none", "host"]), "`host` (default) or `none`."),
     ];
     rows.extend(mounts::rows());
-    rows.extend(limits().into_iter().filter(|row| LIMITS.contains(&row.name)));
+    rows.extend(limit_options());
     rows.extend([
         option("ulimits", Type::List(&Type::String), "`NAME=SOFT[:HARD]`, such as `nofile=1024`."),
         option("shm_size", Type::Size, "Size of /dev/shm. Default 64m."),

@@ -19,8 +19,12 @@ end
 -- FROM: variables, platforms, scratch, another stage
 check.same(calls("ARG v=1\nARG i=debian:$v\nFROM $i", {}, "^from"), { 'from("debian:1")' })
 check.same(calls("ARG v=1\nARG i=debian:$v\nFROM $i", { args = { v = "2" } }, "^from"), { 'from("debian:2")' })
-check.same(calls("FROM --platform=$BUILDPLATFORM a", {}, "^from"), { 'from("a", {platform="linux/amd64"})' })
-check.same(calls("FROM a", { platform = "linux/arm64", pull = "always" }, "^from"), { 'from("a", {platform="linux/arm64", pull="always"})' })
+check.same(calls("FROM --platform=$BUILDPLATFORM a", {}, "^pull"), { 'pull("a", {platform="linux/amd64"})' })
+check.same(calls("FROM a", { platform = "linux/aarch64", pull = true }, "^pull"), { 'pull("a", {platform="linux/arm64", policy="always"})' })
+check.same(calls("FROM a", { pull = true }, "^from"), { 'from("a", {pull="always"})' })
+recorder.here = "linux/arm64"
+check.same(calls("FROM a", { platform = "linux/arm64/v8" }, "^pull"), {})
+recorder.here = nil
 check.same(calls("FROM scratch", {}, "."), { 'workdir("/", {history=false})', 'env({PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {history=false})', "commit()" })
 check.same(calls("FROM a AS One\nRUN 1\nFROM ONE\nRUN 2", {}, "^[fr]"), { 'from("a")', 'run("1", {history="RUN /bin/sh -c 1", label="[one 2/2] RUN 1"})', 'run("2", {history="RUN /bin/sh -c 2", label="[stage-1 1/1] RUN 2"})' })
 -- only what the target needs
@@ -55,7 +59,7 @@ check.same(calls("FROM a AS s\nRUN 1\nFROM b\nCOPY --from=s /a /b", { contexts =
 check.same(calls("FROM base", { contexts = { base = "docker-image://real:1" } }, "^from"), { 'from("real:1")' })
 check.same(calls("FROM base", { contexts = { base = folder } }, "^copy"), { 'copy(".", "/", {from=Context(folder), history="COPY . /"})' })
 -- what is committed
-check.same(calls("FROM a\nMAINTAINER me", { tags = { "t:1" }, labels = { l = "1" }, squash = true, args = { SOURCE_DATE_EPOCH = "86400" } }, "^[lc][ao][bm][em]"), { 'label({l="1"}, {history=false})', 'commit({"t:1"}, {author="me", created="1970-01-02T00:00:00Z", squash=true})' })
+check.same(calls("FROM a\nMAINTAINER me", { tags = { "t:1" }, labels = { l = "1" }, squash = true, args = { SOURCE_DATE_EPOCH = "86400" } }, "^[lc][ao][bm][em]"), { 'commit({"t:1"}, {author="me", created="1970-01-02T00:00:00Z", labels={l="1"}, squash=true})' })
 -- mistakes
 for _, case in ipairs {
   { "FROM a AS b\nCOPY --from=c /x /\nFROM a AS c\nCOPY --from=b /x /", "Dockerfile:4: stages need each other: b -> c -> b" }, { "FROM a AS b\nCOPY --from=b /x /", "stages need each other: b -> b" },

@@ -8,7 +8,7 @@ recorder.labels = false
 local function calls(lines, options)
   local list = {}
   for _, call in ipairs((recorder.build("FROM a\n" .. lines, options))) do
-    if not call:find "^from%(" and not call:find "^commit%(" then
+    if not call:find "^from%(" and not call:find "^pull%(" and not call:find "^commit%(" then
       list[#list + 1] = call
     end
   end

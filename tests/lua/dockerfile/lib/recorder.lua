@@ -83,6 +83,13 @@ rawset(api, "build", {
     return setmetatable({ name = tostring(source) }, Context)
   end,
 })
+rawset(api, "image", {
+  get = function(name) return recorder.here and { platform = recorder.here } end,
+  pull = function(name, options)
+    record("pull", name, options)
+    return name
+  end,
+})
 rawset(api, "host", { info = function() return { arch = "x86_64" } end })
 
 function recorder.context(name) return setmetatable({ name = name }, Context) end
