@@ -29,8 +29,7 @@ fn main() {
     if !is_root {
         eprintln!("skipped, needs root: all Dockerfiles");
     }
-    let trials: Vec<Trial> =
-        runner::trials(&root).into_iter().map(|trial| trial.with_ignored_flag(!is_root)).collect();
+    let trials: Vec<Trial> = runner::trials(&root).into_iter().map(|trial| trial.with_ignored_flag(!is_root)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     runner::clear();
     stand::clear();

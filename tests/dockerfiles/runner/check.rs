@@ -107,7 +107,13 @@ pub fn written(build: &Expect, dir: &Path) -> Vec<String> {
     for (path, wanted) in &build.written {
         let full = dir.join(path);
         let node = fs::symlink_metadata(&full).ok().map(|meta| Node {
-            kind: if meta.is_dir() { "dir" } else if meta.is_symlink() { "link" } else { "file" },
+            kind: if meta.is_dir() {
+                "dir"
+            } else if meta.is_symlink() {
+                "link"
+            } else {
+                "file"
+            },
             mode: meta.permissions().mode() & 0o7777,
             uid: meta.uid().into(),
             gid: meta.gid().into(),

@@ -103,13 +103,16 @@ fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
         return git(stream, folder, &request);
     }
     if let Some(target) = request.path.strip_prefix("/moved/") {
-        return write!(stream, "HTTP/1.1 302 Found\r\nLocation: /{target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: /{target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
     }
     let path: PathBuf = folder.join(request.path.trim_start_matches('/'));
     let Ok(bytes) = std::fs::read(&path) else {
         return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
-    // All files of a case have the one time that its copy gave them.
+    // One time for all of them.
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
