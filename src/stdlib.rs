@@ -8,8 +8,9 @@ macro_rules! files {
 }
 
 /// Files of the prelude, and the built-in libraries, by name.
-const FILES: &[(&str, &str)] =
-    files!("": "prelude" "prelude/coroutine" "prelude/objects" "prelude/parallel" "prelude/require");
+const FILES: &[(&str, &str)] = files!("": "prelude" "prelude/coroutine" "prelude/gate" "prelude/objects" "prelude/parallel" "prelude/require"
+        "dockerfile/api" "dockerfile/expand" "dockerfile/failure" "dockerfile/glob" "dockerfile/heredoc" "dockerfile/instructions" "dockerfile/mounts"
+        "dockerfile/parser" "dockerfile/reader" "dockerfile/words");
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":
@@ -57,7 +58,10 @@ mod tests {
     #[test]
     fn every_file_is_listed() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
-        for (folder, files) in [("commands", COMMANDS), ("lib", COMMAND_LIBRARY)] {
+        let dockerfile: Vec<_> =
+            FILES.iter().filter_map(|(name, text)| Some((name.strip_prefix("dockerfile/")?, *text))).collect();
+        let lists = [("commands", COMMANDS), ("lib", COMMAND_LIBRARY), ("dockerfile", &dockerfile[..])];
+        for (folder, files) in lists {
             let pattern = root.join(folder).join("**/*.lua");
             let mut found = glob::glob(pattern.to_str().unwrap()).unwrap().map(Result::unwrap).collect::<Vec<_>>();
             found.sort();

@@ -118,6 +118,7 @@ end
 core.raw = { resume = raw_resume, yield = raw_yield, status = raw_status, isyieldable = raw_yieldable }
 native.load("prelude/coroutine")(core)
 native.load("prelude/require")(core)
+native.load("prelude/gate")(core)
 core.parallel = native.load("prelude/parallel")(core)
 native.load("prelude/objects")(core)
 

@@ -6,8 +6,9 @@ mod engine_support;
 use std::fs;
 
 use engine_support::{busybox, host};
+use moonshell::engine::build::Manner;
 use moonshell::engine::build::settings::Setting;
-use moonshell::engine::build::{CommitOptions, CopyOptions, CopySource, State, StepOptions};
+use moonshell::engine::build::{CommitOptions, CopyOptions, CopySource, State, StepOptions, WriteOptions};
 use moonshell::engine::container::options::Command;
 use moonshell::engine::error::Kind;
 
@@ -33,7 +34,7 @@ fn steps_run_once_and_commits_repeat() {
     assert_eq!(one.out(engine, &line("cat /one; echo x > /two"), &plain).unwrap(), b"one\n");
     assert_eq!(count("CACHED"), 2);
     assert!(!one.exists(engine, "/two").unwrap());
-    let done = one.set(&Setting::Cmd(Some(vec!["cat".into(), "/one".into()]))).unwrap();
+    let done = one.set(&Setting::Cmd(Some(vec!["cat".into(), "/one".into()])), &Manner::default()).unwrap();
     let name = "app:1".parse().unwrap();
     let image = done.commit(engine, std::slice::from_ref(&name), &CommitOptions::default()).unwrap();
     let second = done.commit(engine, &[name], &CommitOptions::default()).unwrap();
@@ -109,7 +110,7 @@ fn a_change_of_content_runs_what_follows_a_touch_does_not() {
 fn copy_write_and_remove_follow_the_fields_rules() {
     let host = host();
     let engine = &host.engine;
-    let base = busybox(&host).set(&Setting::Workdir("/work".into())).unwrap();
+    let base = busybox(&host).set(&Setting::Workdir("/work".into()), &Manner::default()).unwrap();
     let dir = host.dir.path();
     fs::write(dir.join("one"), "1").unwrap();
     fs::write(dir.join("two"), "2").unwrap();
@@ -137,16 +138,18 @@ fn copy_write_and_remove_follow_the_fields_rules() {
     let owned = base.copy(engine, &from, &["one".into()], "/mine", &options).unwrap();
     let entry = owned.list(engine, "/").unwrap().into_iter().find(|entry| entry.name == "mine").unwrap();
     assert_eq!((entry.uid, entry.gid, entry.mode), (1000, 1000, 0o640));
-    let written = owned.write(engine, "deep/er/file", b"text", 0o755, None).unwrap();
+    let written = owned
+        .write(engine, "deep/er/file", b"text", &WriteOptions { mode: Some(0o755), ..WriteOptions::default() })
+        .unwrap();
     assert_eq!(
         written
             .out(engine, &line("cat deep/er/file; stat -c '%a %u' deep/er/file deep"), &StepOptions::default())
             .unwrap(),
         b"text755 0\n755 0\n"
     );
-    let gone = written.remove(engine, "deep").unwrap();
+    let gone = written.remove(engine, "deep", &Manner::default()).unwrap();
     assert!(!gone.exists(engine, "/work/deep").unwrap());
-    assert_eq!(gone.remove(engine, "deep").unwrap_err().message(), "'/work/deep' does not exist");
+    assert_eq!(gone.remove(engine, "deep", &Manner::default()).unwrap_err().message(), "'/work/deep' does not exist");
     let other = State::scratch()
         .copy(engine, &CopySource::State(written), &["/work/deep".into()], "/d", &CopyOptions::default())
         .unwrap();
@@ -159,9 +162,9 @@ fn a_stack_of_any_height_runs() {
     let engine = &host.engine;
     let mut state = busybox(&host);
     for number in 0..150 {
-        state = state.write(engine, &format!("/n/{number}"), b"x", 0o644, None).unwrap();
+        state = state.write(engine, &format!("/n/{number}"), b"x", &WriteOptions::default()).unwrap();
     }
-    state = state.remove(engine, "/n/3").unwrap();
+    state = state.remove(engine, "/n/3", &Manner::default()).unwrap();
     assert_eq!(state.layer_count(), 152);
     assert_eq!(state.out(engine, &line("ls /n | wc -l; cat /n/149"), &StepOptions::default()).unwrap(), b"149\nx");
 }
@@ -173,7 +176,7 @@ fn removing_an_image_frees_what_nothing_else_uses() {
     let base = busybox(&host);
     let names = ["one:1".parse().unwrap(), "two:1".parse().unwrap()];
     base.commit(engine, &names[..1], &CommitOptions::default()).unwrap();
-    let two = base.write(engine, "/x", b"x", 0o644, None).unwrap();
+    let two = base.write(engine, "/x", b"x", &WriteOptions::default()).unwrap();
     two.commit(engine, &names[1..], &CommitOptions::default()).unwrap();
     let blobs = || fs::read_dir(host.dir.path().join("state/blobs/sha256")).unwrap().count();
     assert_eq!(blobs(), 6);

@@ -59,8 +59,18 @@ pub fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
     Param { name, ty, doc, required: false }
 }
 
-/// What a function does when called.
-pub type Body = Box<dyn Fn(&Call) -> Result<Outcome>>;
+/// What a function does when called. Arguments have been checked against its row.
+pub enum Body {
+    /// Rust.
+    Rust(Box<dyn Fn(&Call) -> Result<Outcome>>),
+    /// A function of a built-in Lua library, which is loaded at the first call.
+    Lua {
+        /// The library's name.
+        library: &'static str,
+        /// The function's key in the table that the library returns.
+        function: &'static str,
+    },
+}
 
 /// One Lua function or method.
 pub struct Function {
@@ -97,6 +107,20 @@ impl Function {
         summary: &'static str,
         body: impl Fn(&Call) -> Result<Outcome> + 'static,
     ) -> Function {
+        Function::with_body(name, summary, Body::Rust(Box::new(body)))
+    }
+
+    /// A function whose body is `function` of the built-in Lua library `library`.
+    pub fn in_lua(
+        name: &'static str,
+        summary: &'static str,
+        library: &'static str,
+        function: &'static str,
+    ) -> Function {
+        Function::with_body(name, summary, Body::Lua { library, function })
+    }
+
+    fn with_body(name: &'static str, summary: &'static str, body: Body) -> Function {
         Function {
             name,
             summary,
@@ -109,7 +133,7 @@ impl Function {
             example: "",
             since: "0.1.0",
             flushes: false,
-            body: Box::new(body),
+            body,
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
-use super::api::{Function, Module};
+use super::api::{Body, Function, Module};
 use super::call::{Call, Outcome, Work};
 use super::class::{Class, Metatable};
 use super::error::{Failed, pair};
@@ -85,8 +85,13 @@ impl Maker<'_> {
         let api = self.api.clone();
         let native = self.lua.create_function(move |lua, args: MultiValue| call(lua, &api, place, args))?;
         let (class, row) = self.api.row(place);
-        let shim: mlua::Function = self.core.raw_get("shim")?;
-        let function: mlua::Function = shim.call((native, row.flushes))?;
+        let function: mlua::Function = match &row.body {
+            Body::Rust(_) => self.core.raw_get::<mlua::Function>("shim")?.call((native, row.flushes))?,
+            // The native part only checks the arguments.
+            Body::Lua { library, function } => {
+                self.core.raw_get::<mlua::Function>("in_library")?.call((native, *library, *function))?
+            }
+        };
         self.names.raw_set(&function, args::function_name(class, row))?;
         Ok(function)
     }
@@ -161,6 +166,7 @@ pub fn install(lua: &Lua, api: &Rc<Api>, core: &Table) -> mlua::Result<Table> {
         lua.globals().raw_set(name, value)?;
     }
     lua.set_named_registry_value(NAMES, names)?;
+    core.raw_set("exports", &exports)?;
     Ok(exports)
 }
 
@@ -186,7 +192,10 @@ fn call(lua: &Lua, api: &Rc<Api>, place: Place, args: MultiValue) -> mlua::Resul
     };
     let outcome = panics::caught(|| {
         args::check(class, row, args)?;
-        Ok((row.body)(&Call::new(lua, row, class, args))?)
+        match &row.body {
+            Body::Rust(body) => Ok(body(&Call::new(lua, row, class, args))?),
+            Body::Lua { .. } => Ok(Outcome::Now(MultiValue::new())),
+        }
     });
     let result = match outcome {
         Ok(Outcome::Now(values)) => Ok(values),

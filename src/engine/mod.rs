@@ -146,6 +146,7 @@ struct Shared {
     // Compiled seccomp programs in memory files, by capabilities.
     filters: Mutex<Vec<(HashSet<Capability>, Arc<Filter>)>>,
     warned: Mutex<HashSet<String>>,
+    session: build::record::Session,
 }
 
 impl Engine {
@@ -184,6 +185,11 @@ impl Engine {
     /// The token that stops this handle's operations.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// What the builds of this process have in common.
+    fn session(&self) -> &build::record::Session {
+        &self.shared.session
     }
 
     /// Where progress goes.

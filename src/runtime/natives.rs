@@ -9,6 +9,7 @@ use super::{State, branches, folder_of, interrupt, load_prelude, panics, state};
 use crate::bindings::error::pair;
 use crate::bindings::{describe, install};
 use crate::engine::error::{Error, Result};
+use crate::engine::suggest;
 use crate::stdlib;
 
 /// The table `native` the prelude is given.
@@ -109,10 +110,16 @@ fn modules(lua: &Lua, native: &Table) -> mlua::Result<()> {
     };
     native.raw_set("real_path", lua.create_function(real_path)?)?;
     let builtin = |lua: &Lua, name: String| match stdlib::library(&name) {
-        Some(text) => lua.load(text).set_name(format!("=moonshell:{name}")).into_function().map(Some),
+        Some(text) => {
+            lua.load(text).set_name(format!("=[moonshell/{}]", name.replace('.', "/"))).into_function().map(Some)
+        }
         None => Ok(None),
     };
-    native.raw_set("builtin", lua.create_function(builtin)?)
+    native.raw_set("builtin", lua.create_function(builtin)?)?;
+    let nearest = |_: &Lua, (word, words): (String, Vec<String>)| {
+        Ok(suggest::nearest(&word, words.iter().map(String::as_str)).map(String::from))
+    };
+    native.raw_set("nearest", lua.create_function(nearest)?)
 }
 
 fn errors(lua: &Lua, native: &Table) -> mlua::Result<()> {

@@ -310,7 +310,9 @@ local State = {}
 ---@field network? "none"|"host" `host` (default) or `none`.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
 ---@field timeout? duration Kill it after this long.
----@field cache? boolean False: run it even if its result is known. Default true.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Runs a program; what it changes is in the new state.
 ---Cached by parent, command and options. An error carries `exit_code`, `stderr` (the last output) and `state` (the one before the step).
@@ -326,7 +328,9 @@ function State:run(cmd, opts) end
 ---@field network? "none"|"host" `host` (default) or `none`.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
 ---@field timeout? duration Kill it after this long.
----@field cache? boolean False: run it even if its result is known. Default true.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Runs a program for its output; what it changes is forgotten.
 ---The output is cached like any step.
@@ -340,6 +344,9 @@ function State:out(cmd, opts) end
 ---@field exclude? string[] Globs to leave out; one without `/` fits names anywhere.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.
 ---@field chmod? string Octal mode, such as `"0755"`.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Copies files of the host, or of another state, by content.
 ---Of a folder its contents are copied. A target that ends in `/` or is a folder takes things into it. Relative sources start at the current folder, relative targets at the working folder.
@@ -352,6 +359,9 @@ function State:copy(src, dst, opts) end
 ---@class State.write.options
 ---@field mode? string Octal mode. Default `"0644"`.
 ---@field chown? string `USER[:GROUP]` of the image. Default root.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Writes a file.
 ---@param path string Where to; missing folders are made.
@@ -360,70 +370,161 @@ function State:copy(src, dst, opts) end
 ---@return State # The new state.
 function State:write(path, text, opts) end
 
+---@class State.mkdir.options
+---@field mode? string Octal mode. Default `"0755"`.
+---@field chown? string `USER[:GROUP]` of the image. Default root.
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Makes a folder, and those above it.
+---One that exists stays as it is.
+---@param path string Where.
+---@param opts? State.mkdir.options
+---@return State # The new state.
+function State:mkdir(path, opts) end
+
+---@class State.remove.options
+---@field cache? boolean False: take the step even if its result is known. Default true.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
 ---Removes a file or folder.
 ---@param path string What; a link is removed itself.
+---@param opts? State.remove.options
 ---@return State # The new state.
-function State:remove(path) end
+function State:remove(path, opts) end
 
----@class State.commit.options
----@field message? string A remark for the history.
----@field author? string Who made it.
-
----Makes an image of the state.
----@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
----@param opts? State.commit.options
----@return Image # The image.
-function State:commit(ref, opts) end
+---@class State.env.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets variables; false removes one.
 ---@param vars table Names and values.
+---@param opts? State.env.options
 ---@return State # The new state.
-function State:env(vars) end
+function State:env(vars, opts) end
+
+---@class State.label.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets labels; false removes one.
 ---@param labels table Names and values.
+---@param opts? State.label.options
 ---@return State # The new state.
-function State:label(labels) end
+function State:label(labels, opts) end
+
+---@class State.workdir.options
+---@field create? boolean Make the folder, for the state's user, where it is missing.
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Changes the working folder.
 ---@param path string A relative one continues the one before.
+---@param opts? State.workdir.options
 ---@return State # The new state.
-function State:workdir(path) end
+function State:workdir(path, opts) end
+
+---@class State.user.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets the user.
 ---@param user string `USER[:GROUP]`.
+---@param opts? State.user.options
 ---@return State # The new state.
-function State:user(user) end
+function State:user(user, opts) end
+
+---@class State.cmd.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets the command; false removes it.
 ---@param cmd command|boolean A line for the shell, or a vector.
+---@param opts? State.cmd.options
 ---@return State # The new state.
-function State:cmd(cmd) end
+function State:cmd(cmd, opts) end
+
+---@class State.entrypoint.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets the entry point, and with it drops the command; false removes it.
 ---@param cmd command|boolean A line for the shell, or a vector.
+---@param opts? State.entrypoint.options
 ---@return State # The new state.
-function State:entrypoint(cmd) end
+function State:entrypoint(cmd, opts) end
+
+---@class State.expose.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Names ports.
 ---@param ports string|integer|string[] `80`, `53/udp`.
+---@param opts? State.expose.options
 ---@return State # The new state.
-function State:expose(ports) end
+function State:expose(ports, opts) end
+
+---@class State.volume.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Names paths that hold data.
 ---@param paths string|string[] Absolute paths.
+---@param opts? State.volume.options
 ---@return State # The new state.
-function State:volume(paths) end
+function State:volume(paths, opts) end
+
+---@class State.stop_signal.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets the signal that asks a container to stop.
 ---@param signal string `SIGINT`.
+---@param opts? State.stop_signal.options
 ---@return State # The new state.
-function State:stop_signal(signal) end
+function State:stop_signal(signal, opts) end
+
+---@class State.shell_form.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
 
 ---Sets the shell for commands that are one line.
 ---@param argv string[] Such as `{"/bin/bash", "-c"}`.
+---@param opts? State.shell_form.options
 ---@return State # The new state.
-function State:shell_form(argv) end
+function State:shell_form(argv, opts) end
+
+---@class State.healthcheck.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Says how to tell whether a container is well; false turns checks off.
+---@param check table|boolean `test` (a line for the shell, or a vector), `interval`, `timeout`, `start_period`, `start_interval`, `retries`.
+---@param opts? State.healthcheck.options
+---@return State # The new state.
+function State:healthcheck(check, opts) end
+
+---@class State.on_build.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Adds an instruction for builds that start from the image.
+---@param instruction string In a Dockerfile's words.
+---@param opts? State.on_build.options
+---@return State # The new state.
+function State:on_build(instruction, opts) end
+
+---@class State.unset.options
+---@field label? string What progress shows instead of the step's own words.
+---@field history? string|boolean The history entry instead; false for none.
+
+---Takes settings away, inherited ones too.
+---@param what table Lists of names under `env`, `labels`, `ports`, `volumes`; true under `cmd`, `entrypoint`, `user`, `workdir`, `healthcheck`, `stop_signal`, `shell`, `on_build`.
+---@param opts? State.unset.options
+---@return State # The new state.
+function State:unset(what, opts) end
 
 ---Reads a file.
 ---@param path string Which.
@@ -439,6 +540,16 @@ function State:exists(path) end
 ---@param path? string Which. Default `/`.
 ---@return Entry[] # Its entries by name; prints as a table.
 function State:list(path) end
+
+---@class State.commit.options
+---@field message? string A remark for the history.
+---@field author? string Who made it.
+
+---Makes an image of the state.
+---@param ref? string|string[] Its name, or a list of names. Without one it is kept untagged.
+---@param opts? State.commit.options
+---@return Image # The image.
+function State:commit(ref, opts) end
 
 ---Something in a folder of a state.
 ---@class Entry

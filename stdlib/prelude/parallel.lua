@@ -51,7 +51,7 @@ local function cancel(group)
       native.cancel(branch.context)
       if branch.child and branch.child.left > 0 then
         cancel(branch.child)
-      elseif branch.in_require then
+      elseif branch.idle then
         push(branch)
       end
     end

@@ -51,10 +51,33 @@ local function search_files(name, tried)
   end
 end
 
+local libraries = {} -- name -> value
+
+--- A built-in library, whatever files the script has. Its chunk is given this function, and `core`.
+function core.use(name)
+  if libraries[name] == nil then
+    local chunk = native.builtin(name)
+    if not chunk then
+      error("no built-in library '" .. name .. "'", 2)
+    end
+    libraries[name] = chunk(core.use, core)
+  end
+  return libraries[name]
+end
+
+--- A function of the API whose body is a built-in library's. `check` looks at the arguments.
+function core.in_library(check, library, name)
+  return function(...)
+    core.finish(check(false, ...))
+    return core.use(library)[name](...)
+  end
+end
+
 local function search_builtin(name, tried)
-  local chunk = native.builtin(name)
-  if chunk then
-    return chunk, ":builtin:" .. name
+  if native.builtin(name) then
+    return function()
+      return core.use(name)
+    end, ":builtin:" .. name
   end
   tried[#tried + 1] = "no built-in library '" .. name .. "'"
 end
@@ -82,9 +105,9 @@ local function wait(name, path)
   end
   table.insert(loading[path], core.branch)
   local branch = core.branch
-  branch.in_require = true
+  branch.idle = true
   raw_yield(core.PENDING, path)
-  branch.in_require = false
+  branch.idle = false
   if branch.deadlock then
     branch.deadlock = nil
     raise_loop(name, name)

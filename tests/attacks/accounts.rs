@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use moonshell::engine::build::Manner;
 use moonshell::engine::build::settings::Setting;
 use moonshell::engine::container::inside::ExecOptions;
 use moonshell::engine::container::options::Options;
@@ -163,7 +164,7 @@ fn users_that_are_not_quite_users() {
         let exec = ExecOptions { user: Some(user.into()), ..ExecOptions::default() };
         assert!(running.exec_with("id -u", &exec).is_err(), "exec as {user:?}");
         // As an image's own user it is refused when it is set, or when it is used.
-        if let Ok(image) = arena.image.set(&Setting::User(user.into())) {
+        if let Ok(image) = arena.image.set(&Setting::User(user.into()), &Manner::default()) {
             let target = moonshell::engine::container::create::Target::State(image);
             let made = arena.engine().container_create(
                 &target,

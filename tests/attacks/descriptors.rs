@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use moonshell::engine::build::Manner;
 use moonshell::engine::build::settings::Setting;
 use moonshell::engine::container::inside::ExecOptions;
 use moonshell::engine::container::options::Options;
@@ -54,7 +55,7 @@ fn an_images_working_folder_that_is_a_descriptor() {
     for number in [3, 5, 7, 8, 9, 12, 20] {
         for name in [format!("/proc/self/fd/{number}"), "/way".to_string()] {
             let mut arena = Arena::new(|root, _| symlink(format!("/proc/self/fd/{number}"), root.join("way")).unwrap());
-            arena.image = arena.image.set(&Setting::Workdir(name.clone())).unwrap();
+            arena.image = arena.image.set(&Setting::Workdir(name.clone()), &Manner::default()).unwrap();
             assert!(arena.run(WHERE, &Options::default()).is_err(), "{name}");
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
+use moonshell::engine::build::Manner;
 use moonshell::engine::build::settings::Setting;
 use moonshell::engine::container::options::{Mount, Options};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -149,7 +150,7 @@ fn data_folders_through_links() {
         let volumes = ["/vol", "/vol/dir", "/vol/new", "/near", "/near/to-dir", "/near/to-whole/deep", "/x/../../vol"];
         for volume in volumes {
             let mut image = arena.image.clone();
-            match image.set(&Setting::Volume(vec![volume.into()])) {
+            match image.set(&Setting::Volume(vec![volume.into()]), &Manner::default()) {
                 Ok(set) => image = set,
                 Err(_) => continue,
             }

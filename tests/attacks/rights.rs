@@ -155,6 +155,7 @@ fn mounts_do_not_come_out() {
 /// An image's labels, annotations and variables with words that engines use for themselves change nothing.
 #[test]
 fn labels_and_annotations_are_data() {
+    use moonshell::engine::build::Manner;
     use moonshell::engine::build::settings::Setting;
     let names = [
         "moonshell.privileged",
@@ -196,7 +197,7 @@ fn labels_and_annotations_are_data() {
     for value in 0..values.len() {
         let some: Vec<_> = pairs.iter().skip(value).step_by(values.len()).cloned().collect();
         let label = Setting::Label(some.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect());
-        arena.image = arena.image.set(&label).unwrap();
+        arena.image = arena.image.set(&label, &Manner::default()).unwrap();
         let options =
             Options { hostname: Some("same".into()), annotations: some.clone(), labels: some, ..Options::default() };
         let output = arena.run(&line, &options).unwrap();

@@ -83,6 +83,10 @@ impl State {
             packed.push(match layer {
                 StateLayer::Image(layer, media_type) => Packed::of_image(layer, media_type),
                 StateLayer::Step(id) => pack(engine, id, fresh)?,
+                StateLayer::Held(_) => {
+                    return Err(Error::invalid("a state of a failed step cannot become an image")
+                        .with_hint("copy out of it, or run something in it"));
+                }
             });
         }
         let mut config = self.0.config.clone();

@@ -15,6 +15,7 @@ use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, OsContext, Result};
 use super::super::rootfs::view::View;
 use super::State;
+use super::cache::{Manner, Operation};
 use super::files::unix_now;
 use super::tree::{Looks, TreeWriter};
 
@@ -36,6 +37,8 @@ pub struct CopyOptions {
     pub owner: Option<String>,
     /// Permission bits of files and folders instead of the source's.
     pub mode: Option<u32>,
+    /// How it is shown and kept.
+    pub manner: Manner,
 }
 
 /// One thing to copy.
@@ -100,18 +103,17 @@ impl State {
             owner,
             items: items.iter().map(|item| (item.to.as_path(), mode(item), &item.content)).collect(),
         };
-        let key = self.key_after("copy", &inputs)?;
         let step = format!("COPY {} {target}", sources.join(" "));
-        let done = self.cached(engine, &key, &step, false, false, |_| {
+        let operation = Operation::new("copy", &inputs, step, &options.manner)?;
+        self.take(engine, operation, |_| {
             let mut tree = TreeWriter::new(engine.store(), &lowers, unix_now(engine))?;
             for item in &items {
                 engine.cancel().check()?;
                 let looks = Looks { mode: mode(item), uid: owner.0, gid: owner.1, mtime: item.meta.mtime() };
                 write_item(&mut tree, item, looks)?;
             }
-            Ok((Some(tree.finish()?), None))
-        })?;
-        Ok(self.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+            Ok(Some(tree.finish()?))
+        })
     }
 
     fn takes_things_into(

@@ -8,9 +8,10 @@ use super::super::Engine;
 use super::super::digest::Digest;
 use super::super::error::{Error, Result};
 use super::super::rootfs::view::{View, kind_name};
-use super::State;
-use super::settings::join_workdir;
+use super::cache::{Manner, Operation};
+use super::settings::{Setting, join_workdir};
 use super::tree::{Looks, TreeWriter, looks_of};
+use super::{State, key_of};
 
 /// The largest file [`State::read`] returns, in bytes.
 const READ_BYTES: u64 = 256 << 20;
@@ -34,10 +35,21 @@ pub struct FileEntry {
     pub mtime: i64,
 }
 
+/// How to write a file or make a folder.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// Permission bits; 0644 of files and 0755 of folders by default.
+    pub mode: Option<u32>,
+    /// `USER[:GROUP]` of the image; root by default.
+    pub owner: Option<String>,
+    /// How it is shown and kept.
+    pub manner: Manner,
+}
+
 #[derive(Serialize)]
 struct WriteInputs<'a> {
     path: &'a Path,
-    content: Digest,
+    content: Option<Digest>,
     mode: u32,
     owner: (u32, u32),
 }
@@ -88,37 +100,77 @@ impl State {
         Ok(list.into_iter().map(entry).collect())
     }
 
-    /// The state with a file written; its parents are made. `owner` is `USER[:GROUP]` of the image, root by default.
+    /// The state with a file written; its parents are made.
     ///
     /// # Errors
     /// `invalid_argument` when the path is a folder or leads through a file; `not_found` for an unknown owner.
-    pub fn write(&self, engine: &Engine, path: &str, content: &[u8], mode: u32, owner: Option<&str>) -> Result<State> {
+    pub fn write(&self, engine: &Engine, path: &str, content: &[u8], options: &WriteOptions) -> Result<State> {
         if path.ends_with('/') {
             return Err(Error::invalid(format!("cannot write to '{path}': it names a folder")));
         }
         let target = self.absolute(path)?;
-        let owner = match owner {
-            Some(_) => self.owner(&self.ready_lowers(engine)?, owner)?,
-            None => (0, 0),
-        };
-        let inputs = WriteInputs { path: &target, content: Digest::of(content), mode, owner };
-        let key = self.key_after("write", &inputs)?;
-        let step = format!("WRITE {}", target.display());
-        let done = self.cached(engine, &key, &step, false, false, |_| {
+        let owner = self.owner_for(engine, options)?;
+        let mode = options.mode.unwrap_or(0o644);
+        let inputs = WriteInputs { path: &target, content: Some(Digest::of(content)), mode, owner };
+        let operation = Operation::new("write", &inputs, format!("WRITE {}", target.display()), &options.manner)?;
+        self.take(engine, operation, |_| {
             let now = unix_now(engine);
             let mut tree = TreeWriter::new(engine.store(), &self.ready_lowers(engine)?, now)?;
             let (real, _) = tree.resolve(&target)?;
             tree.file(&real, content, Looks { mode, uid: owner.0, gid: owner.1, mtime: now })?;
-            Ok((Some(tree.finish()?), None))
-        })?;
-        Ok(self.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+            Ok(Some(tree.finish()?))
+        })
+    }
+
+    /// The state with a folder, its parents made; one that exists keeps its looks, and nothing is done.
+    ///
+    /// # Errors
+    /// `invalid_argument` when something on the way is not a folder; `not_found` for an unknown owner.
+    pub fn make_dir(&self, engine: &Engine, path: &str, options: &WriteOptions) -> Result<State> {
+        let target = self.absolute(path)?;
+        let owner = self.owner_for(engine, options)?;
+        let mode = options.mode.unwrap_or(0o755);
+        let inputs = WriteInputs { path: &target, content: None, mode, owner };
+        let operation = Operation::new("mkdir", &inputs, format!("MKDIR {}", target.display()), &options.manner)?;
+        self.take(engine, operation, |_| {
+            let now = unix_now(engine);
+            let lowers = self.ready_lowers(engine)?;
+            if View::new(&lowers).find(&target)?.is_some_and(|found| found.meta.is_dir()) {
+                return Ok(None);
+            }
+            let mut tree = TreeWriter::new(engine.store(), &lowers, now)?;
+            tree.folder(&target, Some(Looks { mode, uid: owner.0, gid: owner.1, mtime: now }))?;
+            Ok(Some(tree.finish()?))
+        })
+    }
+
+    /// The state with its working folder changed and, where it is missing, made for the state's user (mode 0755).
+    ///
+    /// # Errors
+    /// As [`State::make_dir`].
+    pub fn enter(&self, engine: &Engine, setting: &Setting, manner: &Manner) -> Result<State> {
+        let there = self.set(setting, manner)?;
+        let (config, words) = (there.0.config.config.clone(), there.step().words.clone());
+        let user = Some(config.user.clone()).filter(|user| !user.is_empty());
+        let history = Some(manner.history.clone().unwrap_or(words));
+        let options = WriteOptions { mode: None, owner: user, manner: Manner { history, ..manner.clone() } };
+        let made = self.make_dir(engine, &config.working_dir, &options)?;
+        let key = key_of(&[&made.key().to_string(), "enter", &there.key().to_string()]);
+        Ok(made.with_config(key, config))
+    }
+
+    fn owner_for(&self, engine: &Engine, options: &WriteOptions) -> Result<(u32, u32)> {
+        match &options.owner {
+            Some(owner) => self.owner(&self.ready_lowers(engine)?, Some(owner)),
+            None => Ok((0, 0)),
+        }
     }
 
     /// The state without a file or folder; a link is removed itself.
     ///
     /// # Errors
     /// `not_found`; `invalid_argument` for `/`.
-    pub fn remove(&self, engine: &Engine, path: &str) -> Result<State> {
+    pub fn remove(&self, engine: &Engine, path: &str, manner: &Manner) -> Result<State> {
         let target = self.absolute(path)?;
         let lowers = self.ready_lowers(engine)?;
         let (real, found) = View::new(&lowers).resolve_link(&target)?;
@@ -128,14 +180,12 @@ impl State {
         if real == Path::new("/") {
             return Err(Error::invalid("cannot remove /"));
         }
-        let key = self.key_after("remove", &real)?;
-        let step = format!("REMOVE {}", target.display());
-        let done = self.cached(engine, &key, &step, false, false, |_| {
+        let operation = Operation::new("remove", &real, format!("REMOVE {}", target.display()), manner)?;
+        self.take(engine, operation, |_| {
             let mut tree = TreeWriter::new(engine.store(), &lowers, unix_now(engine))?;
             tree.remove(&real)?;
-            Ok((Some(tree.finish()?), None))
-        })?;
-        Ok(self.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+            Ok(Some(tree.finish()?))
+        })
     }
 
     /// Looks up `USER[:GROUP]` in the state's own files.

@@ -11,6 +11,7 @@ use super::super::digest::{Digest, Hashing};
 use super::super::error::{Error, OsContext, Result};
 use super::super::host_image::{HostFile, HostSource, host_files};
 use super::State;
+use super::cache::{Manner, Operation};
 use super::files::unix_now;
 use super::tree::{Looks, TreeWriter};
 
@@ -38,19 +39,18 @@ impl State {
         }
         let entries = host_files(programs)?.iter().map(entry).collect::<Result<Vec<_>>>()?;
         let base = State::scratch();
-        let key = base.key_after("host", &entries)?;
         let names: Vec<String> = programs.iter().map(|path| path.display().to_string()).collect();
         let step = format!("FROM HOST {}", names.join(" "));
-        let done = base.cached(engine, &key, &step, false, false, |_| {
+        let manner = Manner::default();
+        base.take(engine, Operation::new("host", &entries, step, &manner)?, |_| {
             let mut tree = TreeWriter::new(engine.store(), &[], unix_now(engine))?;
             for entry in &entries {
                 engine.cancel().check()?;
                 write(&mut tree, entry)?;
             }
             tree.folder(Path::new("/tmp"), Some(Looks { mode: 0o1777, uid: 0, gid: 0, mtime: unix_now(engine) }))?;
-            Ok((Some(tree.finish()?), None))
-        })?;
-        Ok(base.after(key, done.record.layer, Some(done.record.created), step.clone(), step))
+            Ok(Some(tree.finish()?))
+        })
     }
 }
 

@@ -9,45 +9,56 @@
 //! ROOT/layers/step-ID/       the layer itself: the folder the step wrote, renamed
 //! ```
 
+pub(super) mod cache;
 pub(super) mod commit;
 mod copy;
 mod files;
 mod host;
+mod parts;
+pub(super) mod record;
+mod remote;
+mod run;
 pub mod settings;
-pub(super) mod step;
 mod tree;
+mod why;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::Engine;
 use super::digest::Digest;
 use super::error::{Error, Result};
-use super::image::config::{History, ImageConfig};
+use super::image::config::{History, ImageConfig, RunConfig};
 use super::image::{Image, Layer};
-use super::store::Store;
+use super::store::Workspace;
 
+pub use cache::Manner;
 pub use commit::CommitOptions;
 pub use copy::{CopyOptions, CopySource};
-pub use files::FileEntry;
-pub use step::StepOptions;
+pub use files::{FileEntry, WriteOptions};
+pub use run::StepOptions;
+pub use why::{Reason, Why};
+
+use cache::{Done, Operation};
 
 /// One layer of a state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum StateLayer {
     /// From the image the build started from: its blob is known, and the blob's media type.
     Image(Layer, String),
     /// Made by a step here; its id in the store.
     Step(String),
+    /// What a failed step had written: the `fs/` of a work area that lives as long as a state needs it.
+    Held(Arc<Workspace>),
 }
 
 impl StateLayer {
-    fn id(&self) -> String {
+    /// Its folder.
+    fn folder(&self, engine: &Engine) -> PathBuf {
         match self {
-            StateLayer::Image(layer, _) => layer.diff_id.hex(),
-            StateLayer::Step(id) => id.clone(),
+            StateLayer::Image(layer, _) => engine.store().layer_fs(&layer.diff_id.hex()),
+            StateLayer::Step(id) => engine.store().layer_fs(id),
+            StateLayer::Held(area) => area.join("fs"),
         }
     }
 }
@@ -55,11 +66,43 @@ impl StateLayer {
 #[derive(Debug)]
 struct Inner {
     key: Digest,
+    // The state it was made of.
+    parent: Option<State>,
     layers: Vec<StateLayer>,
     // Without diff ids, which are known when an image is committed.
     config: ImageConfig,
-    // The parent state's key and what made this one of it, for people.
-    step: String,
+    step: Step,
+}
+
+/// What made a state of the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// In a line, for people.
+    pub words: String,
+    /// The key its record is under; `None` for what is not run.
+    pub key: Option<Digest>,
+    /// The id of the layer it made.
+    pub layer: Option<String>,
+    /// When it ran, RFC 3339; `None` for what is not run.
+    pub created: Option<String>,
+    /// Its result was known.
+    pub cached: bool,
+}
+
+impl Step {
+    fn start(words: String) -> Step {
+        Step { words, key: None, layer: None, created: None, cached: false }
+    }
+}
+
+impl Drop for Inner {
+    /// A long chain of states goes one by one, not one inside the other.
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(State(state)) = next {
+            next = Arc::into_inner(state).and_then(|mut inner| inner.parent.take());
+        }
+    }
 }
 
 /// An immutable snapshot: a file system and a configuration. Cloning is cheap.
@@ -72,7 +115,8 @@ impl State {
         let mut config = ImageConfig::default();
         let host = super::image::Platform::host();
         (config.os, config.architecture, config.variant) = (host.os, host.architecture, host.variant);
-        State::make(key_of(&["scratch", &config.os, &config.architecture]), Vec::new(), config, "scratch".into())
+        let key = key_of(&["scratch", &config.os, &config.architecture]);
+        State::start(key, Vec::new(), config, "scratch".into())
     }
 
     /// The file system and configuration of an image in the store.
@@ -85,11 +129,12 @@ impl State {
         let mut config = image.config.clone();
         config.rootfs.diff_ids.clear();
         let name = image.names.first().map_or_else(|| image.id.to_string(), |name| name.familiar());
-        Ok(State::make(key_of(&["image", &image.id.to_string()]), layers.collect(), config, format!("from {name}")))
+        let key = key_of(&["image", &image.id.to_string()]);
+        Ok(State::start(key, layers.collect(), config, format!("from {name}")))
     }
 
-    fn make(key: Digest, layers: Vec<StateLayer>, config: ImageConfig, step: String) -> State {
-        State(Arc::new(Inner { key, layers, config, step }))
+    fn start(key: Digest, layers: Vec<StateLayer>, config: ImageConfig, words: String) -> State {
+        State(Arc::new(Inner { key, parent: None, layers, config, step: Step::start(words) }))
     }
 
     /// The key: equal keys mean equal states.
@@ -98,8 +143,18 @@ impl State {
     }
 
     /// The step that made it, in a line.
-    pub fn step(&self) -> &str {
+    pub fn step(&self) -> &Step {
         &self.0.step
+    }
+
+    /// The state it was made of; none of an image's or the empty one.
+    pub fn parent(&self) -> Option<&State> {
+        self.0.parent.as_ref()
+    }
+
+    /// It stands on what a failed step had written: nothing of it is kept in the cache.
+    fn is_held(&self) -> bool {
+        self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
     }
 
     /// The configuration so far.
@@ -112,59 +167,65 @@ impl State {
         self.0.layers.len()
     }
 
-    /// Layer folders, base first.
-    fn lowers(&self, store: &Store) -> Vec<PathBuf> {
-        self.0.layers.iter().map(|layer| store.layer_fs(&layer.id())).collect()
-    }
-
     /// Makes sure that every layer is unpacked, and returns the folders, base first.
     pub(super) fn ready_lowers(&self, engine: &Engine) -> Result<Vec<PathBuf>> {
+        let store = engine.store();
         let missing: Vec<Layer> = self
             .0
             .layers
             .iter()
-            .filter(|layer| !engine.store().has_layer(&layer.id()))
-            .map(|layer| match layer {
-                StateLayer::Image(layer, _) => Ok(layer.clone()),
-                StateLayer::Step(id) => Err(Error::not_found(format!("layer {id} of this build is gone"))
-                    .with_hint("run the build again: its cache was pruned meanwhile")),
+            .filter_map(|layer| match layer {
+                StateLayer::Image(layer, _) if store.has_layer(&layer.diff_id.hex()) => None,
+                StateLayer::Image(layer, _) => Some(Ok(layer.clone())),
+                StateLayer::Step(id) if !store.has_layer(id) => {
+                    Some(Err(Error::not_found(format!("layer {id} of this build is gone"))
+                        .with_hint("run the build again: its cache was pruned meanwhile")))
+                }
+                StateLayer::Step(_) | StateLayer::Held(_) => None,
             })
             .collect::<Result<_>>()?;
         if !missing.is_empty() {
-            let _in_use = engine.store().shared(engine.cancel())?;
+            let _in_use = store.shared(engine.cancel())?;
             engine.unpack_layers(&missing)?;
         }
-        Ok(self.lowers(engine.store()))
+        Ok(self.0.layers.iter().map(|layer| layer.folder(engine)).collect())
     }
 
-    /// The state after a step: perhaps a layer more, a changed configuration, a line of history.
-    fn after(
-        &self,
-        key: Digest,
-        layer: Option<String>,
-        created: Option<String>,
-        step: String,
-        history: String,
-    ) -> State {
+    /// The state after a step: perhaps a layer more and a line of history. `done` is none for what is not run.
+    fn after(&self, key: Digest, done: Option<Done>, operation: Operation<'_>) -> State {
         let mut config = self.0.config.clone();
-        if created > config.created {
-            config.created = created;
+        let mut step = Step::start(operation.step);
+        if let Some(done) = done {
+            step.key = Some(done.key);
+            (step.layer, step.created, step.cached) = (done.record.layer, Some(done.record.created), done.cached);
         }
-        config.history.push(History {
-            created: config.created.clone(),
-            created_by: Some(history),
-            empty_layer: layer.is_none(),
-            ..History::default()
-        });
-        let layers = self.0.layers.iter().cloned().chain(layer.map(StateLayer::Step)).collect();
-        State::make(key, layers, config, step)
+        if step.created > config.created {
+            config.created = step.created.clone();
+        }
+        let words = operation.manner.history.clone().unwrap_or(operation.history);
+        if !words.is_empty() || step.layer.is_some() {
+            config.history.push(History {
+                created: config.created.clone(),
+                created_by: Some(words),
+                empty_layer: step.layer.is_none(),
+                ..History::default()
+            });
+        }
+        let layers = self.0.layers.iter().cloned().chain(step.layer.clone().map(StateLayer::Step)).collect();
+        State(Arc::new(Inner { key, parent: Some(self.clone()), layers, config, step }))
     }
 
-    /// The key of a step that follows this state.
-    fn key_after(&self, operation: &str, inputs: &impl Serialize) -> Result<Digest> {
-        let inputs = serde_json::to_vec(inputs)
-            .map_err(|e| Error::new(super::error::Kind::Internal, format!("key of a build step: {e}")))?;
-        Ok(key_of(&[&self.0.key.to_string(), operation, &Digest::of(&inputs).to_string()]))
+    /// The same state with another configuration for its containers, under the key that belongs to both.
+    fn with_config(&self, key: Digest, run: RunConfig) -> State {
+        let mut config = self.0.config.clone();
+        config.config = run;
+        State(Arc::new(Inner {
+            key,
+            parent: self.0.parent.clone(),
+            layers: self.0.layers.clone(),
+            config,
+            step: self.0.step.clone(),
+        }))
     }
 }
 

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::Engine;
+use super::super::build::cache::now;
 use super::super::build::commit::{GZIP_LEVEL, Packed, media_types};
-use super::super::build::step::now;
 use super::super::error::{OsContext, Result};
 use super::super::image::instruction::apply_all;
 use super::super::image::{History, Image, ImageConfig, RunConfig};

@@ -36,6 +36,60 @@ pub enum Setting {
     Healthcheck(Healthcheck),
     /// Adds an instruction for builds that start from the image.
     OnBuild(String),
+    /// Takes settings away.
+    Unset(Unset),
+}
+
+/// What to take away of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unset {
+    /// Names of variables.
+    pub env: Vec<String>,
+    /// Names of labels.
+    pub labels: Vec<String>,
+    /// Ports: `80`, `53/udp`.
+    pub ports: Vec<String>,
+    /// Paths of volumes.
+    pub volumes: Vec<String>,
+    /// Whole settings, of [`Unset::WHOLE`].
+    pub whole: Vec<&'static str>,
+}
+
+impl Unset {
+    /// The settings that can be taken away as a whole.
+    pub const WHOLE: &[&str] =
+        &["cmd", "entrypoint", "user", "workdir", "healthcheck", "stop_signal", "shell", "on_build"];
+
+    fn apply(&self, config: &mut RunConfig) -> Result<String> {
+        for name in &self.env {
+            set_env(config, name, None)?;
+        }
+        for name in &self.labels {
+            config.labels.remove(name);
+        }
+        for port in &self.ports {
+            config.exposed_ports.remove(&parse_port(port)?);
+        }
+        for path in &self.volumes {
+            config.volumes.remove(path);
+        }
+        for name in &self.whole {
+            match *name {
+                "cmd" => config.cmd = None,
+                "entrypoint" => config.entrypoint = None,
+                "user" => config.user.clear(),
+                "workdir" => config.working_dir.clear(),
+                "healthcheck" => config.healthcheck = None,
+                "stop_signal" => config.stop_signal = None,
+                "shell" => config.shell = None,
+                "on_build" => config.on_build.clear(),
+                other => return Err(Error::invalid(format!("'{other}' cannot be unset"))),
+            }
+        }
+        let names = [&self.env, &self.labels, &self.ports, &self.volumes].into_iter().flatten().map(String::as_str);
+        let names: Vec<&str> = names.chain(self.whole.iter().copied()).collect();
+        Ok(format!("UNSET {}", names.join(" ")))
+    }
 }
 
 /// Changes the configuration and says so in a Dockerfile's words.
@@ -110,6 +164,7 @@ pub fn apply(config: &mut RunConfig, setting: &Setting) -> Result<String> {
             config.on_build.push(instruction.clone());
             format!("ONBUILD {instruction}")
         }
+        Setting::Unset(unset) => unset.apply(config)?,
     })
 }
 

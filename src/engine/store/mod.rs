@@ -22,6 +22,7 @@
 
 pub mod blobs;
 pub mod gc;
+pub mod pins;
 pub mod refs;
 pub mod running;
 pub mod temporary;
@@ -62,6 +63,7 @@ pub struct Store {
     root: PathBuf,
     // This process's own work area, for temporary files; made when first needed.
     scratch: Mutex<Option<Arc<Workspace>>>,
+    pins: pins::Pins,
 }
 
 /// A held lock; released when dropped (or when the process dies).
@@ -142,7 +144,7 @@ impl Store {
     /// Also those of `dead`.
     pub fn open_with(root: &Path, dead: impl Fn(&str) -> Result<()>) -> Result<Store> {
         let root = std::path::absolute(root).os(|| format!("state folder {}", root.display()))?;
-        let store = Store { root, scratch: Mutex::new(None) };
+        let store = Store { root, scratch: Mutex::new(None), pins: pins::Pins::default() };
         match fs::read_to_string(store.root.join("format")) {
             Ok(text) => store.check_format(&text)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => store.create()?,
@@ -154,7 +156,7 @@ impl Store {
 
     /// The folder as it is, for a process that was given its place by one that has opened it: nothing is swept.
     pub fn attach(root: &Path) -> Store {
-        Store { root: root.into(), scratch: Mutex::new(None) }
+        Store { root: root.into(), scratch: Mutex::new(None), pins: pins::Pins::default() }
     }
 
     fn check_format(&self, text: &str) -> Result<()> {
@@ -196,6 +198,22 @@ impl Store {
         self.root.join(relative)
     }
 
+    /// Writes a small file of a cache: after a power cut it may be damaged or gone.
+    ///
+    /// # Errors
+    /// `os`; the old file, if any, is then untouched.
+    pub fn write_expendable(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let mut file = self.temporary_file()?;
+        let write = || -> io::Result<()> {
+            io::Write::write_all(&mut file, content)?;
+            if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
+                fs::create_dir_all(dir)?;
+            }
+            file.persist(path)
+        };
+        write().os(|| format!("write {}", path.display()))
+    }
+
     /// Writes a small file so that it is there whole or not at all, and durable on return.
     ///
     /// # Errors
@@ -212,19 +230,21 @@ impl Store {
         write().os(|| format!("write {}", path.display()))
     }
 
+    /// This process's own work area, made when first needed.
+    fn scratch(&self) -> Result<Arc<Workspace>> {
+        let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &*slot {
+            Some(workspace) => workspace.clone(),
+            None => slot.insert(Arc::new(self.workspace()?)).clone(),
+        })
+    }
+
     /// A temporary file on the store's file system, in this process's work area.
     ///
     /// # Errors
     /// `os`.
     pub fn temporary_file(&self) -> Result<TemporaryFile> {
-        let scratch = {
-            let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*slot {
-                Some(workspace) => workspace.clone(),
-                None => slot.insert(Arc::new(self.workspace()?)).clone(),
-            }
-        };
-        TemporaryFile::new_in(scratch.path())
+        TemporaryFile::new_in(self.scratch()?.path())
     }
 
     /// Holds off sweeps of content while something is being added or used.
