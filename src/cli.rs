@@ -128,12 +128,7 @@ fn start(matches: &ArgMatches, arguments: Vec<String>) -> Result<(Runtime, Cance
     let token = Cancel::new()?;
     let files = credentials::files(&variable);
     let login_file = files.first().cloned();
-    let mode = match matches.get_one::<String>("progress").map(String::as_str) {
-        Some("plain") => progress::Mode::Plain,
-        Some("none") => progress::Mode::None,
-        Some("json") => progress::Mode::Json,
-        _ => progress::Mode::Auto,
-    };
+    let mode = progress::Mode::of(matches.get_one::<String>("progress").map_or("auto", String::as_str));
     let progress = Arc::new(progress::Switch::new(progress::sink(mode)));
     let epoch = match variable("SOURCE_DATE_EPOCH").map(|value| value.to_string_lossy().parse::<i64>()) {
         Some(Err(_)) => return Err(Error::invalid("SOURCE_DATE_EPOCH is not a number of seconds")),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -48,16 +48,33 @@ pub fn sink(mode: Mode) -> Arc<dyn Sink> {
     }
 }
 
-/// A sink that can be turned off.
+impl Mode {
+    /// The mode of that name; `auto` for any other.
+    pub fn of(name: &str) -> Mode {
+        match name {
+            "plain" => Mode::Plain,
+            "none" => Mode::None,
+            "json" => Mode::Json,
+            _ => Mode::Auto,
+        }
+    }
+}
+
+/// A sink that can be turned off, or changed for another.
 pub struct Switch {
-    sink: Arc<dyn Sink>,
+    sink: RwLock<Arc<dyn Sink>>,
     off: AtomicBool,
 }
 
 impl Switch {
     /// Passes on to `sink`.
     pub fn new(sink: Arc<dyn Sink>) -> Switch {
-        Switch { sink, off: AtomicBool::new(false) }
+        Switch { sink: RwLock::new(sink), off: AtomicBool::new(false) }
+    }
+
+    /// From now on passes on to another sink.
+    pub fn turn_to(&self, sink: Arc<dyn Sink>) {
+        *self.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
     }
 
     /// From now on shows nothing but warnings.
@@ -69,7 +86,8 @@ impl Switch {
 impl Sink for Switch {
     fn event(&self, event: Event) {
         if !self.off.load(Ordering::Relaxed) || matches!(event, Event::Warning(_)) {
-            self.sink.event(event);
+            let sink = self.sink.read().unwrap_or_else(PoisonError::into_inner).clone();
+            sink.event(event);
         }
     }
 }

@@ -9,12 +9,15 @@ macro_rules! files {
 
 /// Files of the prelude, and the built-in libraries, by name.
 const FILES: &[(&str, &str)] = files!("": "prelude" "prelude/coroutine" "prelude/gate" "prelude/objects" "prelude/parallel" "prelude/require"
-        "dockerfile/api" "dockerfile/expand" "dockerfile/failure" "dockerfile/glob" "dockerfile/heredoc" "dockerfile/instructions" "dockerfile/mounts"
-        "dockerfile/parser" "dockerfile/reader" "dockerfile/words");
+        "dockerfile/api" "dockerfile/build" "dockerfile/expand" "dockerfile/failure" "dockerfile/files"
+        "dockerfile/glob" "dockerfile/graph" "dockerfile/heredoc" "dockerfile/history" "dockerfile/init"
+        "dockerfile/instructions" "dockerfile/lua_steps" "dockerfile/lua_text" "dockerfile/modes" "dockerfile/mounts" "dockerfile/parser"
+        "dockerfile/platform" "dockerfile/ports" "dockerfile/reader" "dockerfile/scope" "dockerfile/shown"
+        "dockerfile/sources" "dockerfile/steps" "dockerfile/to_lua" "dockerfile/words");
 
 /// The commands, by name.
 pub const COMMANDS: &[(&str, &str)] = files!("commands/":
-    "attach" "boot" "commit" "container/inspect" "container/prune" "cp" "create" "diff" "events" "exec" "export"
+    "attach" "boot" "build" "commit" "container/inspect" "container/prune" "cp" "create" "diff" "events" "exec" "export"
     "history" "image/inspect" "image/prune" "image/tree" "images" "info" "inspect" "kill" "load" "login" "logout"
     "logs" "pause" "port" "ps" "pull" "push" "rename" "restart" "rm" "rmi" "run" "save" "start" "stats" "stop"
     "system/df" "system/prune" "tag" "top" "unpause" "update" "version" "wait");

@@ -48,6 +48,7 @@ mod call;
 pub mod class;
 mod complete;
 mod container;
+mod dockerfile;
 pub mod docs;
 pub mod error;
 mod fs;
@@ -76,12 +77,22 @@ pub fn modules() -> Vec<Module> {
             summary: "Containers: programs in a world of their own.",
             functions: container::rows(),
         },
-        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: build::rows() },
+        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: with(build::rows(), dockerfile::build_rows()) },
+        Module {
+            name: "dockerfile",
+            summary: "Dockerfiles: as tables, and as Lua scripts.",
+            functions: dockerfile::rows(),
+        },
         Module { name: "registry", summary: "Registries: passwords and tags.", functions: registry::rows() },
         Module { name: "host", summary: "The machine this script runs on.", functions: host::rows() },
         Module { name: "fs", summary: "Files of the host.", functions: fs::rows() },
         Module { name: "json", summary: "JSON text and Lua values.", functions: json::rows() },
     ]
+}
+
+fn with(mut rows: Vec<Function>, more: Vec<Function>) -> Vec<Function> {
+    rows.extend(more);
+    rows
 }
 
 /// Functions that are globals of their own.

@@ -46,6 +46,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "image",
         &[
+            ("build", "build"),
             ("history", "history"),
             ("inspect", "image/inspect"),
             ("list", "images"),

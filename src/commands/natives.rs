@@ -17,6 +17,7 @@ use crate::bindings::list::columns;
 use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::suggest::nearest;
 use crate::report::{self, Report};
+use crate::progress;
 use crate::runtime;
 use crate::stdlib;
 
@@ -128,7 +129,14 @@ fn output(lua: &Lua, native: &Table) -> mlua::Result<()> {
         }
         Ok(())
     };
-    native.raw_set("quiet", lua.create_function(quiet)?)
+    native.raw_set("quiet", lua.create_function(quiet)?)?;
+    let show_progress = |lua: &Lua, mode: String| {
+        if let Some(switch) = runtime::options(lua).progress {
+            switch.turn_to(progress::sink(progress::Mode::of(&mode)));
+        }
+        Ok(())
+    };
+    native.raw_set("show_progress", lua.create_function(show_progress)?)
 }
 
 fn surroundings(lua: &Lua, native: &Table) -> mlua::Result<()> {

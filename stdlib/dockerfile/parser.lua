@@ -1,6 +1,6 @@
 -- A Dockerfile's text as a table:
 --
---   { file, escape, directives, args = {ARG instructions before the first FROM}, stages = {
+--   { file, escape, directives, ending = {comments at the end}, args = {ARG instructions before the first FROM}, stages = {
 --     { name, base, platform, index, from = the FROM instruction, steps = {further instructions} }, ... } }
 --
 -- An instruction has `keyword`, `place` (file, line, last, source), `text` (continuation removed), `comments` before
@@ -50,13 +50,13 @@ function parser.parse(text, file)
     file = file,
     escape = source.escape,
     directives = source.directives,
-    loose = source.loose,
     args = {},
     stages = {},
   }
   for line, first, last, comments in source.next, source do
     add(result, read_one(source, line, first, last, comments))
   end
+  result.ending = source.ending
   if #result.stages == 0 then
     failure.raise(file .. ": there is no FROM", "begin with FROM IMAGE")
   end

@@ -80,7 +80,8 @@ function Reader:continued(line)
   return body:sub(1, -2)
 end
 
---- The next instruction's text, its first and last line, and the comments before it; nil at the end.
+--- The next instruction's text, its first and last line, and the comments before and in it; nil at the end. `ending`
+-- has the comments behind the last one then.
 function Reader:next()
   local comments = {}
   while self.at <= #self.lines do
@@ -91,27 +92,18 @@ function Reader:next()
       if first >= self.first then
         comments[#comments + 1] = line:match "^%s*#%s?(.-)%s*$"
       end
-    elseif not line:find "%S" then
-      comments = self:forget(comments)
-    else
-      local text = self:joined((line:gsub("^%s+", "")))
+    elseif line:find "%S" then
+      local text = self:joined((line:gsub("^%s+", "")), comments)
       if text ~= "" then
         return text, first, self.at - 1, comments
       end
     end
   end
+  self.ending = comments
 end
 
--- An empty line parts comments from the instruction below.
-function Reader:forget(comments)
-  if #comments > 0 then
-    self.loose[#self.loose + 1] = comments
-  end
-  return {}
-end
-
--- A line with those that continue it.
-function Reader:joined(line)
+-- A line with those that continue it; comments between them go to `comments`.
+function Reader:joined(line, comments)
   local parts = {}
   local body = self:continued(line)
   while body do
@@ -120,7 +112,9 @@ function Reader:joined(line)
     repeat
       following = self.lines[self.at] and bare(self.lines[self.at])
       self.at = following and self.at + 1 or self.at
-    until not following or (following:find "%S" and not is_comment(following))
+      local comment = following and following:match "^%s*#%s?(.-)%s*$"
+      comments[#comments + 1] = comment
+    until not following or (following:find "%S" and not comment)
     if not following then
       return table.concat(parts)
     end
@@ -154,7 +148,7 @@ end
 
 --- A reader of a Dockerfile's text; `file` is its name in messages.
 local function open(text, file)
-  local reader = setmetatable({ file = file, lines = lines_of(text), at = 1, directives = {}, loose = {} }, Reader)
+  local reader = setmetatable({ file = file, lines = lines_of(text), at = 1, directives = {} }, Reader)
   reader:read_directives()
   return reader
 end

@@ -68,6 +68,8 @@ command.report = native.report
 command.warning = native.warning
 --- Shows no progress from now on.
 command.quiet = native.quiet
+--- Shows progress in another way from now on: "auto", "plain", "none" or "json".
+command.show_progress = native.show_progress
 --- Whether "stdin" or "stdout" is a terminal.
 command.is_terminal = native.is_terminal
 --- The known word that is nearest to a misspelt one, or nil.

@@ -1,0 +1,219 @@
+-- build, image build
+
+local command = ...
+local create = command.use "create"
+
+local MANY = { many = true }
+
+local function flag(long, short, value, help, more)
+  local row = { long = long, short = short, value = value, help = help }
+  for key, setting in pairs(more or {}) do
+    row[key] = setting
+  end
+  return row
+end
+
+local flags = {
+  flag("add-host", nil, "NAME:ADDRESS", "Add a name to /etc/hosts", MANY),
+  flag("allow", nil, "RIGHT", "Allow security.insecure", MANY),
+  flag("annotation", nil, "NAME=VALUE", "Add an annotation to the image's manifest", MANY),
+  flag("build-arg", nil, "NAME[=VALUE]", "Set an ARG; without a value, this shell's", MANY),
+  flag("build-context", nil, "NAME=SOURCE", "Put a folder, docker-image://NAME or URL in the place of a name", MANY),
+  flag("cache-from", nil, "[type=registry,ref=]NAME", "Take steps from a cache in a registry", MANY),
+  flag("cache-to", nil, "[type=registry,ref=]NAME", "Put the steps into a cache in a registry", MANY),
+  flag("cpu-shares", "c", "WEIGHT", "Weight when processors are scarce", { type = "integer" }),
+  flag("cpuset-cpus", nil, "LIST", "Which processors to use, such as 0-3,6"),
+  flag("file", "f", "FILE", "The Dockerfile; - for standard input", { type = "name" }),
+  flag("iidfile", nil, "FILE", "Write the image's id to a file", { type = "name" }),
+  flag("label", nil, "NAME=VALUE", "Set a label", MANY),
+  flag("load", nil, nil, "Does nothing: an image is in the store when it is built", { hidden = true }),
+  flag("memory", "m", "SIZE", "Memory a RUN may use", { type = "size" }),
+  flag("network", nil, "NETWORK", "Network of RUN", { choices = { "default", "none", "host" }, aliases = { "net" } }),
+  flag("no-cache", nil, nil, "Take every step even if its result is known"),
+  flag("on-error", nil, "WHAT", "What to do when a step fails: shell opens one in its state", { choices = { "shell" } }),
+  flag("output", "o", "TYPE", "Put the result there besides: type=local|tar|oci|docker,dest=FILE or a folder", MANY),
+  flag("platform", nil, "OS/ARCH[/VARIANT]", "Platform to build for", { type = "name" }),
+  flag("progress", nil, "MODE", "How to show progress", { choices = { "auto", "plain", "tty", "none", "quiet", "json" } }),
+  flag("pull", nil, nil, "Ask the registry for newer images"),
+  flag("push", nil, nil, "Push the image when it is built", { conflicts = { "output" } }),
+  flag("quiet", "q", nil, "Print the image's id and nothing else"),
+  flag("secret", nil, "id=ID[,src=FILE|,env=NAME]", "Give a secret to RUN --mount=type=secret", MANY),
+  flag("shm-size", nil, "SIZE", "Size of /dev/shm", { type = "size" }),
+  flag("squash", nil, nil, "Make one layer of this build's"),
+  flag("ssh", nil, "default|ID[=SOCKET|KEY,...]", "Give an agent or keys to RUN --mount=type=ssh", MANY),
+  flag("tag", "t", "NAME[:TAG]", "Name of the image", MANY),
+  flag("target", nil, "STAGE", "Stage to build", { type = "name" }),
+  flag("to-lua", nil, nil, "Print a Lua script that builds the same, and build nothing"),
+  flag("ulimit", nil, "NAME=SOFT[:HARD]", "Set a resource limit", MANY),
+}
+
+-- Values of ARGs; without one, the environment's, and none when there is none.
+local function arguments(list)
+  local args = {}
+  for _, text in ipairs(list or {}) do
+    local name, value = text:match "^([^=]+)=(.*)$"
+    if not name and (text == "" or text:sub(1, 1) == "=") then
+      command.fail("invalid value '" .. text .. "' for '--build-arg'", { hint = "write NAME=VALUE", exit_code = 2 })
+    end
+    args[name or text] = value or host.env[text]
+  end
+  return args
+end
+
+local function contexts(list)
+  local found = {}
+  for _, text in ipairs(list or {}) do
+    local name, value = text:match "^([^=]+)=(.+)$"
+    if not name then
+      command.fail("invalid value '" .. text .. "' for '--build-context'", { hint = "write NAME=SOURCE", exit_code = 2 })
+    end
+    found[name:lower()] = value
+  end
+  return found
+end
+
+-- The name in `type=registry,ref=NAME`, or the text itself.
+local function cache_name(text, name)
+  if not text:find("=", 1, true) then
+    return text
+  end
+  local fields = {}
+  for key, value in text:gmatch "([^,=]+)=([^,]*)" do
+    fields[key] = value
+  end
+  if (fields.type or "registry") ~= "registry" or not fields.ref then
+    local hint = "write type=registry,ref=NAME"
+    command.fail("invalid value '" .. text .. "' for '--" .. name .. "'", { hint = hint, exit_code = 2 })
+  end
+  return fields.ref
+end
+
+-- A folder alone is a short word for type=local.
+local function output(flags)
+  if flags.push then
+    return "type=registry"
+  end
+  local list = {}
+  for index, text in ipairs(flags.output or {}) do
+    if text == "-" then
+      text = "type=tar,dest=-"
+    elseif not text:find("=", 1, true) then
+      text = "type=local,dest=" .. text
+    end
+    list[index] = text
+  end
+  if #list > 1 then
+    command.fail("one '--output' is enough", { exit_code = 2 })
+  end
+  return list[1]
+end
+
+-- `-` with a Dockerfile instead of a tar: no context at all.
+local function standard_input(options)
+  local text = io.read "a"
+  local tar = text:sub(258, 262) == "ustar" or text:find "^\31\139" or text:find "^BZh" or text:find "^\253" .. "7zXZ"
+    or text:find "^\40\181\47\253"
+  if not tar then
+    local empty = fs.tempdir()
+    options.text, options.context = text, empty.path
+    return empty
+  end
+  local folder = fs.tempdir()
+  fs.write(folder.path .. "/context.tar", text)
+  options.context = folder.path .. "/context.tar"
+  return folder
+end
+
+local function options_of(args, flags)
+  return {
+    context = args.context or ".",
+    file = flags.file,
+    target = flags.target,
+    args = arguments(flags.build_arg),
+    contexts = contexts(flags.build_context),
+    platform = flags.platform,
+    pull = flags.pull,
+    secrets = flags.secret,
+    ssh = flags.ssh,
+    network = flags.network,
+    allow = flags.allow,
+    add_hosts = flags.add_host,
+    ulimits = flags.ulimit,
+    memory = flags.memory,
+    cpu_shares = flags.cpu_shares,
+    cpuset_cpus = flags.cpuset_cpus,
+    shm_size = flags.shm_size,
+    tags = flags.tag,
+    labels = create.map(flags.label, "label"),
+    annotations = create.map(flags.annotation, "annotation", true),
+    squash = flags.squash,
+    output = output(flags),
+  }
+end
+
+-- Builds; where a step fails and a terminal is there, the user may look around.
+local function build_it(options, flags)
+  local ok, result = pcall(build.dockerfile, options)
+  if ok then
+    return result
+  end
+  local state = type(result) == "table" and rawget(result, "state")
+  if flags.on_error == "shell" and state and command.is_terminal "stdin" and command.is_terminal "stdout" then
+    command.report(result)
+    state:shell {}
+    return nil, result.exit_code
+  end
+  if type(result) == "table" then
+    -- The status is the build's, not the program's that failed in it.
+    result.exit_code = 1
+  end
+  error(result, 0)
+end
+
+local function run(args, flags)
+  if flags.quiet or flags.progress == "quiet" or flags.progress == "none" then
+    command.quiet()
+  elseif flags.progress then
+    command.show_progress(flags.progress)
+  end
+  local options = options_of(args, flags)
+  if flags.no_cache then
+    options.cache = false
+  end
+  if options.context == "-" and options.file == "-" then
+    command.fail("standard input cannot be both the context and the Dockerfile", { exit_code = 2 })
+  end
+  local folder <close> = options.context == "-" and standard_input(options) or nil
+  if flags.to_lua then
+    local path = options.file or options.context:gsub("/+$", "") .. "/Dockerfile"
+    local more = { context = options.context, target = options.target, tags = options.tags }
+    command.write(dockerfile.to_lua(path, more))
+    return 0
+  end
+  for _, text in ipairs(flags.cache_from or {}) do
+    cache.import(cache_name(text, "cache-from"))
+  end
+  local img, status = build_it(options, flags)
+  if not img then
+    return status and 1 or 0
+  end
+  for _, text in ipairs(flags.cache_to or {}) do
+    cache.export(cache_name(text, "cache-to"))
+  end
+  if flags.iidfile then
+    fs.write(flags.iidfile, img.id)
+  end
+  if options.output ~= "type=tar,dest=-" then
+    command.print(img.id)
+  end
+  return 0
+end
+
+return {
+  summary = "Build an image from a Dockerfile",
+  details = "The context is a folder, a tar file, a URL of one or of a git repository (`URL#REF:FOLDER`), or - for a "
+    .. "tar or a Dockerfile on standard input.",
+  words = { { name = "context", shown = "CONTEXT", optional = true } },
+  flags = flags,
+  run = run,
+}
