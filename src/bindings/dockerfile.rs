@@ -19,18 +19,23 @@ pub fn rows() -> Vec<Function> {
             .returns(Type::Table, "What it says.")
             .errors(&["not_found", "invalid_argument"])
             .example("for _, stage in ipairs(dockerfile.parse(\"Dockerfile\").stages) do print(stage.base) end"),
-        Function::in_lua("dockerfile.to_lua", "Writes a Lua script that builds what a Dockerfile builds.", LIBRARY, "to_lua")
-            .details(
-                "ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become \
+        Function::in_lua(
+            "dockerfile.to_lua",
+            "Writes a Lua script that builds what a Dockerfile builds.",
+            LIBRARY,
+            "to_lua",
+        )
+        .details(
+            "ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become \
                  states. The script needs nothing but the functions of this reference.",
-            )
-            .param("path", Type::String, "The Dockerfile.")
-            .option("context", Type::String, "The context the script takes. Default `.`.")
-            .option("target", Type::String, "The stage to build. Default the last one.")
-            .option("tags", STRINGS, "The image's name or names.")
-            .returns(Type::String, "The script.")
-            .errors(&["not_found", "invalid_argument"])
-            .example("fs.write(\"build.lua\", dockerfile.to_lua(\"Dockerfile\"))"),
+        )
+        .param("path", Type::String, "The Dockerfile.")
+        .option("context", Type::String, "The context the script takes. Default `.`.")
+        .option("target", Type::String, "The stage to build. Default the last one.")
+        .option("tags", STRINGS, "The image's name or names.")
+        .returns(Type::String, "The script.")
+        .errors(&["not_found", "invalid_argument"])
+        .example("fs.write(\"build.lua\", dockerfile.to_lua(\"Dockerfile\"))"),
         Function::in_lua("dockerfile.expand", "Replaces variables as a Dockerfile does.", LIBRARY, "expand")
             .details("`$x`, `${x}`, `${x:-default}`, `${x%.*}`, `${x/a/b}` and their like; quotes are removed.")
             .param("text", Type::String, "The text.")
@@ -71,7 +76,11 @@ fn input_options() -> Vec<Param> {
         option("args", Type::Map, "Values for ARG."),
         option("contexts", Type::Table, "Contexts, states, images, names or folders to put in the place of names."),
         option("platform", Type::String, "`OS/ARCH[/VARIANT]` to build for. Default this machine's."),
-        option("pull", Type::AnyOf(&[Type::Boolean, Type::OneOf(&["missing", "always", "never"])]), "When to ask the registry; true for `always`."),
+        option(
+            "pull",
+            Type::AnyOf(&[Type::Boolean, Type::OneOf(&["missing", "always", "never"])]),
+            "When to ask the registry; true for `always`.",
+        ),
     ]
 }
 
@@ -98,8 +107,16 @@ fn output_options() -> Vec<Param> {
         option("tags", STRINGS, "The image's name or names."),
         option("labels", Type::Map, "Labels to put on the image."),
         option("annotations", Type::Map, "Annotations of the image's manifest."),
-        option("squash", Type::AnyOf(&[Type::Boolean, Type::String]), "One layer of this build's layers; `all`: of all."),
+        option(
+            "squash",
+            Type::AnyOf(&[Type::Boolean, Type::String]),
+            "One layer of this build's layers; `all`: of all.",
+        ),
         option("compression", Type::OneOf(&["gzip", "zstd", "none"]), "Of new layers."),
-        option("output", Type::AnyOf(&[Type::String, Type::Table]), "Where to put the result besides, as of State:commit."),
+        option(
+            "output",
+            Type::AnyOf(&[Type::String, Type::Table]),
+            "Where to put the result besides, as of State:commit.",
+        ),
     ]
 }

@@ -77,7 +77,11 @@ pub fn modules() -> Vec<Module> {
             summary: "Containers: programs in a world of their own.",
             functions: container::rows(),
         },
-        Module { name: "build", summary: "Builds: cached steps from state to state.", functions: with(build::rows(), dockerfile::build_rows()) },
+        Module {
+            name: "build",
+            summary: "Builds: cached steps from state to state.",
+            functions: with(build::rows(), dockerfile::build_rows()),
+        },
         Module {
             name: "dockerfile",
             summary: "Dockerfiles: as tables, and as Lua scripts.",

@@ -16,8 +16,8 @@ use crate::bindings::error::pair;
 use crate::bindings::list::columns;
 use crate::engine::error::{Error, OsContext, Result};
 use crate::engine::suggest::nearest;
-use crate::report::{self, Report};
 use crate::progress;
+use crate::report::{self, Report};
 use crate::runtime;
 use crate::stdlib;
 

@@ -26,6 +26,7 @@ pub struct Expect {
     pub tree: BTreeMap<String, Option<Wanted>>,
     pub only: BTreeMap<String, Vec<String>>,
     pub same_inode: Vec<[String; 2]>,
+    pub created: Option<String>,
     pub layers: Option<usize>,
     pub history: Option<Vec<Step>>,
     pub log: Vec<String>,

@@ -112,10 +112,12 @@ impl Machine {
         let write = |name: &str, text: &str| fs::write(machine.dir.path().join(name), text);
         write("sources", &machine.sources)?;
         let settings = output("apt-config", &["dump", "Acquire::http", "Acquire::https"]);
-        write(
-            "apt",
-            &settings.lines().filter(|line| line.contains("::")).fold(String::new(), |all, line| all + line + "\n"),
-        )?;
+        let mut apt =
+            settings.lines().filter(|line| line.contains("::")).fold(String::new(), |all, line| all + line + "\n");
+        if Path::new(CERTIFICATES).exists() {
+            apt.push_str("Acquire::https::CAInfo \"/run/secrets/ca\";\n");
+        }
+        write("apt", &apt)?;
         let mut pip = String::from("[global]\n");
         for line in output("python3", &["-m", "pip", "config", "list"]).lines() {
             let Some((key, value)) = line.split_once('=') else { continue };
