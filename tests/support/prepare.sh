@@ -26,6 +26,10 @@ need openssl openssl
 need crun crun
 need podman podman
 need dockerd docker.io
+need buildah buildah
+need git git
+need bzip2 bzip2
+need python3 python3
 [ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64 qemu-system-x86
 need cpio cpio
 need zstd zstd

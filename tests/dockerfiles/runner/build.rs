@@ -47,7 +47,7 @@ impl Program {
         if loaded.status == 0 { Ok(program) } else { Err(format!("cannot load busybox: {}", loaded.log)) }
     }
 
-    /// The program with these arguments; it has two minutes.
+    /// The program with these arguments; it has ten minutes.
     pub fn run(
         &self,
         folder: &Path,
@@ -56,7 +56,7 @@ impl Program {
         stdin: &[u8],
     ) -> Result<Outcome, String> {
         let mut command = Command::new("timeout");
-        command.args(["-k", "5", "240", env!("CARGO_BIN_EXE_moonshell"), "--progress", "plain"]).args(arguments);
+        command.args(["-k", "5", "600", env!("CARGO_BIN_EXE_moonshell"), "--progress", "plain"]).args(arguments);
         command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.dir.path()).env("MOONSHELL_ROOT", self.dir.path().join("root"));
         command.envs(env);
@@ -165,7 +165,7 @@ impl Peer {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["-k", "5", "240"]).arg(&self.program);
+        command.args(["-k", "5", "600"]).arg(&self.program);
         if self.name == "docker" {
             command.env("DOCKER_HOST", format!("unix://{}", self.dir.path().join("socket").display()));
             command.env("DOCKER_BUILDKIT", "1").env("DOCKER_CONFIG", self.dir.path().join("config"));
@@ -183,8 +183,23 @@ impl Peer {
         let name = image_name(case);
         let mut words = match self.name {
             "docker" => vec!["build", "--progress", "plain", "-t", &name],
-            _ => vec!["bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--layers", "-t", &name],
+            _ => vec![
+                "bud",
+                "--isolation",
+                "chroot",
+                "--pull-never",
+                "--format",
+                "docker",
+                "--layers",
+                "--identity-label=false",
+                "-t",
+                &name,
+            ],
         };
+        // Its daemon has no bridge here.
+        if self.name == "docker" && !build.args.iter().any(|word| word == "--network") {
+            words.extend(["--network", "none"]);
+        }
         words.extend(build.args.iter().map(String::as_str));
         words.push(build.context.as_deref().unwrap_or("."));
         let mut command = self.command(&words);

@@ -26,6 +26,7 @@ pub struct Expect {
     pub tree: BTreeMap<String, Option<Wanted>>,
     pub only: BTreeMap<String, Vec<String>>,
     pub same_inode: Vec<[String; 2]>,
+    pub created: Option<String>,
     pub layers: Option<usize>,
     pub history: Option<Vec<Step>>,
     pub log: Vec<String>,
@@ -140,9 +141,8 @@ pub fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Copies a folder; files get 0644 or 0755 and a fixed time, whatever the checkout made of them.
+/// Copies a folder; files get 0644 or 0755, whatever the checkout made of them.
 fn copy_tree(source: &Path, target: &Path) -> std::io::Result<()> {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     for entry in fs::read_dir(source)? {
         let entry = entry?;
         let (from, to): (PathBuf, PathBuf) = (entry.path(), target.join(entry.file_name()));
@@ -159,7 +159,6 @@ fn copy_tree(source: &Path, target: &Path) -> std::io::Result<()> {
             fs::copy(&from, &to)?;
         }
         fs::set_permissions(&to, PermissionsExt::from_mode(if runs { 0o755 } else { 0o644 }))?;
-        fs::File::open(&to)?.set_modified(time)?;
     }
     Ok(())
 }

@@ -44,6 +44,11 @@ pub fn content(build: &Expect, image: &Flat) -> Vec<String> {
             wrong.push(format!("config {key}: expected {wanted}, got {got}"));
         }
     }
+    if let Some(wanted) = &build.created
+        && image.config["created"].as_str() != Some(wanted)
+    {
+        wrong.push(format!("created: expected {wanted}, got {}", image.config["created"]));
+    }
     let env = texts(&config["Env"]);
     for (name, wanted) in &build.env_has {
         let start = format!("{name}=");

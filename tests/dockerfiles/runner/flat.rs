@@ -105,8 +105,9 @@ impl Flat {
             let mut node = Node {
                 kind,
                 mode: header.mode()? & 0o7777,
-                uid: header.uid()?,
-                gid: header.gid()?,
+                // The base image leaves these fields empty.
+                uid: header.uid().unwrap_or(0),
+                gid: header.gid().unwrap_or(0),
                 size: header.size()?,
                 mtime: header.mtime()?,
                 target: if kind == "link" { link.clone() } else { String::new() },

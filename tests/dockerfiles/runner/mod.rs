@@ -5,6 +5,7 @@ mod case;
 mod check;
 mod compare;
 mod flat;
+mod programs;
 mod web;
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub use build::clear;
 
 /// All trials of the cases below `root`.
 pub fn trials(root: &Path) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = programs::trials(root);
     for folder in cases(root) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let at = folder.clone();

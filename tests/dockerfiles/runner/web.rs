@@ -112,7 +112,7 @@ fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
     let Ok(bytes) = std::fs::read(&path) else {
         return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
-    // All files of a case have the one time that its copy gave them.
+    // One time for all of them.
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
