@@ -59,10 +59,13 @@ pub fn option(name: &'static str, ty: Type, doc: &'static str) -> Param {
     Param { name, ty, doc, required: false }
 }
 
+/// A function in Rust.
+pub type Native = Box<dyn Fn(&Call) -> Result<Outcome>>;
+
 /// What a function does when called. Arguments have been checked against its row.
 pub enum Body {
     /// Rust.
-    Rust(Box<dyn Fn(&Call) -> Result<Outcome>>),
+    Rust(Native),
     /// A function of a built-in Lua library, which is loaded at the first call.
     Lua {
         /// The library's name.

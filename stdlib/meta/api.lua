@@ -1170,12 +1170,16 @@ function build.from_host(programs) end
 ---@field allow? string[] `security.insecure` allows `RUN --security=insecure`.
 ---@field add_hosts? string[] `NAME:ADDRESS` lines for /etc/hosts.
 ---@field ulimits? string[] `NAME=SOFT[:HARD]`, such as `nofile=1024`.
----@field memory? size Memory a RUN may use.
----@field cpus? number Processors a RUN may use.
----@field cpu_shares? integer Weight when processors are scarce.
----@field cpuset_cpus? string Which processors it may use, such as `0-3,6`.
----@field pids_limit? integer Processes and threads it may have.
 ---@field shm_size? size Size of /dev/shm.
+---@field memory? size Memory it may use.
+---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
+---@field cpus? number Processors it may use, such as 1.5.
+---@field cpu_shares? integer Its weight when processors are scarce; 1024 is usual.
+---@field cpu_quota? integer Microseconds of processor time in each period.
+---@field cpu_period? integer The period, in microseconds.
+---@field cpuset_cpus? string The processors it may use, such as `0-1,3`.
+---@field cpuset_mems? string The memory nodes it may use.
+---@field pids_limit? integer Processes and threads it may have; -1 for any number.
 ---@field tags? string|string[] The image's name or names.
 ---@field labels? table<string, string|number|boolean> Labels to put on the image.
 ---@field annotations? table<string, string|number|boolean> Annotations of the image's manifest.
@@ -1234,6 +1238,27 @@ function cache.list() end
 ---@param opts? cache.prune.options
 ---@return table # What is gone: `steps`, `layers`, `others` (cache mounts, kept files) and `bytes`.
 function cache.prune(opts) end
+
+---@class cache.export.options
+---@field states? State[] Only the steps that led to these.
+---@field all? boolean All that are known. Default false.
+
+---Pushes steps and what they made to a registry.
+---Without options those this process has taken or found in the cache.
+---@param ref string Its name in the registry.
+---@param opts? cache.export.options
+---@return table # `steps`, `layers`, `bytes` and the `digest` of its manifest.
+function cache.export(ref, opts) end
+
+---@class cache.import.options
+---@field now? boolean Fetch all layers at once. Default false.
+
+---Learns the steps of a cache in a registry.
+---A layer is fetched when a step is first built on, or the state committed. Everything is checked by its digest, but whether a step really makes the layer its record names is for who exported it to say: import from where you would pull images. An image is never taken for a cache.
+---@param ref string Its name in the registry.
+---@param opts? cache.import.options
+---@return table # `steps` that are new, `layers` and `bytes` of all.
+function cache.import(ref, opts) end
 
 ---Registries: passwords and tags.
 registry = {}

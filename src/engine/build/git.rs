@@ -88,10 +88,8 @@ impl Remote {
         let web = url.starts_with("https://") || url.starts_with("http://");
         let path = url.split('?').next().unwrap_or(url);
         let others = ["git@", "git://", "ssh://", "file://"];
-        if !(web && path.ends_with(".git")) && !others.iter().any(|start| url.starts_with(start)) {
-            return None;
-        }
-        Some(Remote::of(url, fragment))
+        let is_one = web && path.ends_with(".git") || others.iter().any(|start| url.starts_with(start));
+        is_one.then(|| Remote::of(url, fragment))
     }
 
     /// The repository in a folder of the host whose name ends in `.git`.

@@ -18,7 +18,8 @@ pub struct Program {
 
 type Shared<T> = Mutex<Option<Result<Arc<T>, String>>>;
 static SHARED: Shared<Program> = Mutex::new(None);
-static PEERS: Mutex<Option<HashMap<&'static str, Result<Arc<Peer>, String>>>> = Mutex::new(None);
+type Peers = HashMap<&'static str, Result<Arc<Peer>, String>>;
+static PEERS: Mutex<Option<Peers>> = Mutex::new(None);
 
 /// Ends what this file started: values in statics are never dropped by themselves.
 pub fn clear() {

@@ -216,7 +216,7 @@ fn is_empty(value: &Value) -> bool {
 pub fn plain(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     // An empty object in a map of ports or volumes is a value; an absent setting is not.
-    let mut keys: Vec<&String> = map.keys().filter(|key| !map[*key].is_null() && map[*key] != Value::from(0)).collect();
+    let mut keys: Vec<&String> = map.keys().filter(|key| !map[*key].is_null() && map[*key] != 0).collect();
     keys.sort();
     keys.into_iter().map(|key| (key.clone(), plain(&map[key]))).collect::<serde_json::Map<_, _>>().into()
 }

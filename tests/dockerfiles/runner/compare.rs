@@ -19,6 +19,7 @@ pub struct Known {
     pub case: String,
     /// What the difference begins with, such as `config.Env` or `/etc/hosts`.
     pub what: String,
+    /// Why it is one, for readers of the list.
     pub why: String,
 }
 
@@ -26,7 +27,11 @@ pub struct Known {
 pub fn known(folder: &Path) -> Result<Vec<Known>, String> {
     let path = folder.join("known.json");
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+    let list: Vec<Known> = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    match list.iter().find(|known| known.why.is_empty()) {
+        Some(known) => Err(format!("{}: {} of {} has no reason", path.display(), known.what, known.case)),
+        None => Ok(list),
+    }
 }
 
 const KEYS: [&str; 12] = [

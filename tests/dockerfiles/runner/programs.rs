@@ -14,11 +14,13 @@ use super::build::{Program, registry};
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// A name and its test.
+type Whole = (&'static str, fn(&Path) -> Result<(), Failed>);
+
 /// The trials, of the folders in `root/whole`.
 pub fn trials(root: &Path) -> Vec<Trial> {
-    let programs: [(&str, fn(&Path) -> Result<(), Failed>); 3] =
-        [("c_program", c_program), ("python_app", python_app), ("static_site", static_site)];
-    let trial = |(name, test): (&str, fn(&Path) -> Result<(), Failed>)| {
+    let programs: [Whole; 3] = [("c_program", c_program), ("python_app", python_app), ("static_site", static_site)];
+    let trial = |(name, test): Whole| {
         let folder = root.join("whole").join(name);
         Trial::test(format!("whole/{name}"), move || test(&folder))
     };
