@@ -222,6 +222,17 @@ impl TreeWriter {
         set_time(&here, looks.mtime)
     }
 
+    /// Makes a pipe or a device.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the path is a folder; `os`.
+    pub fn special(&mut self, real: &Path, (kind, device): (FileType, u64), looks: Looks) -> Result<()> {
+        let here = self.room(real)?;
+        mknodat(CWD, &here, kind, Mode::empty(), device).os(|| format!("create {}", real.display()))?;
+        dress(&here, looks)?;
+        set_time(&here, looks.mtime)
+    }
+
     /// Hides what is at a resolved path in the layers below.
     ///
     /// # Errors

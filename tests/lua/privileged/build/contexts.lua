@@ -86,7 +86,7 @@ check.fails("not_found", "group 'none' is not in the image's /etc/group", nil, s
 check.fails("invalid_argument", "invalid owner ':5': expected USER[:GROUP]", nil, s.copy, s, "a.txt", "/x", { from = ctx, chown = ":5" })
 -- special files are refused by name
 host.run { "mkfifo", d .. "ctx/docs/fifo" }
-check.fails("invalid_argument", "cannot copy docs/fifo: it is neither file, folder nor link", nil, s.copy, s, "docs", "/x", { from = all })
+check.fails("invalid_argument", "cannot copy docs/fifo: it is neither file, folder, link nor pipe", nil, s.copy, s, "docs", "/x", { from = all })
 check.same(s:copy("docs", "/x", { from = ctx }):exists "/x/fifo", false)
 -- the target: links of the state lead inside it
 local linked = s:run "ln -s /etc /conf && ln -s ../../../../../etc /up && ln -s /etc/two /file"

@@ -47,7 +47,7 @@ check.fails("invalid_argument", "invalid mode '999'", "write octal digits in a s
 -- what is in the way
 check.fails("not_found", "cannot copy 'no/such': no such file or folder on the host", nil, s.copy, s, "no/such", "/x")
 check.fails("invalid_argument", "cannot copy into /etc/passwd: it is not a folder", nil, s.copy, s, d .. "src", "/etc/passwd")
-check.fails("invalid_argument", "cannot copy " .. d .. "fifo: it is neither file, folder nor link", nil, function()
+check.fails("invalid_argument", "cannot copy " .. d .. "fifo: it is neither file, folder, link nor pipe", nil, function()
   host.run({ "mkfifo", d .. "fifo" })
   s:copy(d .. "fifo", "/x")
 end)
