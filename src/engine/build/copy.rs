@@ -98,6 +98,7 @@ impl State {
                 return Ok(None);
             }
             let mut tree = TreeWriter::new(engine.store(), below, unix_now(engine))?;
+            tree.set_maker(plan.owner);
             for source in found {
                 plan.write(engine, &mut tree, source)?;
             }

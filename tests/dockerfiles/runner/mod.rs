@@ -104,7 +104,7 @@ fn holds(peer: &'static str, folder: &Path, name: &str) -> Result<Vec<String>, S
             let image = Flat::read(&archive)?;
             std::fs::remove_file(&archive).map_err(|e| e.to_string())?;
             found.extend(check::content(build, &image));
-            keep(peer, name, image);
+            keep(peer, name, image.without(case.dir.path()));
         }
         found.extend(check::written(build, case.dir.path()));
         if !found.is_empty() {
@@ -138,7 +138,7 @@ fn same(peer: &'static str, root: &Path, folder: &Path, name: &str) -> Result<Ve
         return Ok(wrong);
     }
     let known = compare::known(root)?;
-    let mut list = compare::differences(&image(&program, &case, 9)?, &theirs);
+    let mut list = compare::differences(&image(&program, &case, 9)?.without(case.dir.path()), &theirs);
     list.retain(|line| {
         let is = |known: &compare::Known| {
             known.peer == peer && (known.case == "*" || known.case == name) && line.starts_with(&known.what)
