@@ -57,7 +57,7 @@ fn static_site(folder: &Path) -> Result<(), Failed> {
     build(&program, folder, "whole/site:1", &[])?;
     let (status, out) = said(&program, &["run", "-d", "--name", "site", "--network", "none", "whole/site:1"])?;
     assert_eq!(status, 0, "{out}");
-    let wait = "until nc -z 127.0.0.1 8080; do usleep 20000; done; cd /tmp; wget -q -O - http://127.0.0.1:8080/$0";
+    let wait = "until wget -q -O /dev/null http://127.0.0.1:8080/; do usleep 20000; done; cd /tmp; wget -q -O - http://127.0.0.1:8080/$0";
     let get = |page| said(&program, &["exec", "site", "timeout", "60", "sh", "-c", wait, page]);
     let pages = (get("hello.html")?, get("")?, get("missing")?.0);
     let removed = said(&program, &["rm", "-f", "site"])?;
