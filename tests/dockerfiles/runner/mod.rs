@@ -5,6 +5,7 @@ mod case;
 mod check;
 mod compare;
 mod flat;
+mod lua;
 mod programs;
 mod web;
 
@@ -25,7 +26,9 @@ pub use build::clear;
 /// All trials of the cases below `root`.
 pub fn trials(root: &Path) -> Vec<Trial> {
     let mut trials = programs::trials(root);
-    for folder in cases(root) {
+    let folders = cases(root);
+    trials.extend(lua::trials(&folders));
+    for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let at = folder.clone();
         trials.push(Trial::test(format!("program/{name}"), move || told(program(&at))));
