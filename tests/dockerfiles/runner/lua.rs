@@ -2,27 +2,28 @@
 //! the same files makes. The same config; the same layers or, where they hold times of this run, the same files.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::{Failed, Trial};
+use serde_json::{Map, Value};
 
 use super::build::{Program, image_name};
 use super::case::{Case, Expect};
 use super::flat::{Flat, Node};
 
 /// How many cases a script stands for. It changes with the cases; the rules below cannot leave out others unseen.
-const COMPARED: usize = 135;
+const COMPARED: usize = 141;
 
 /// The trials, for the cases in `folders`.
-pub fn trials(folders: &[std::path::PathBuf]) -> Vec<Trial> {
+pub fn trials(folders: &[PathBuf]) -> Vec<Trial> {
     started();
     let mut compared = 0;
     let mut trials = Vec::new();
     for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match plan(folder) {
+        match expect(folder).and_then(|expect| plan(&name, &expect)) {
             Err(reason) => trials.push(Trial::test(format!("lua/{name}"), move || Err(Failed::from(reason)))),
             Ok(None) => {}
             Ok(Some(_)) => {
@@ -32,10 +33,12 @@ pub fn trials(folders: &[std::path::PathBuf]) -> Vec<Trial> {
             }
         }
     }
-    let count = move || match compared {
-        COMPARED => Ok(()),
-        _ => Err(format!("{compared} cases have a script, expected {COMPARED}: is a new one left out by mistake?").into()),
-    };
+    let count =
+        move || match compared {
+            COMPARED => Ok(()),
+            _ => Err(format!("{compared} cases have a script, expected {COMPARED}: is a new one left out by mistake?")
+                .into()),
+        };
     trials.push(Trial::test("lua/how_many_cases", count));
     trials
 }
@@ -45,58 +48,68 @@ struct Plan {
     /// Which of the case's builds.
     number: usize,
     file: String,
-    folder: String,
-    target: Option<String>,
+    /// Options of `to_lua`.
+    options: Map<String, Value>,
     /// Arguments of the script.
     arguments: Vec<String>,
 }
 
-/// Flags that a script cannot know, and why.
-const OUT: [(&str, &str); 6] = [
-    ("--build-context", "names get another meaning on the command line"),
-    ("--label", "it is a label of the command line's"),
-    ("--network", "it is a network of the command line's"),
-    ("--output", "where the result goes is the command line's"),
-    ("--secret", "the command line has the secrets"),
-    ("--ssh", "the command line has the keys"),
+/// Cases a script cannot stand for, and why.
+const OUT: [(&str, &str); 2] = [
+    ("arg_proxy", "proxies reach RUN without the Dockerfile's doing: they are the command line's"),
+    ("mount_cache", "it counts its builds, and the script's is one more"),
 ];
 
 /// Flags that say nothing about the image, and whether they have a value.
 const NOTHING: [(&str, bool); 4] = [("--iidfile", true), ("--no-cache", false), ("--pull", false), ("-q", false)];
 
-/// The last good build of a case; `None` when a script cannot stand for it.
-fn plan(folder: &Path) -> Result<Option<Plan>, String> {
+/// Flags that `to_lua` has as lists, and as tables.
+const LISTS: [(&str, &str); 2] = [("--secret", "secrets"), ("--ssh", "ssh")];
+const TABLES: [(&str, &str); 2] = [("--build-context", "contexts"), ("--label", "labels")];
+/// And as one text.
+const TEXTS: [(&str, &str); 2] = [("--network", "network"), ("--target", "target")];
+
+fn expect(folder: &Path) -> Result<Expect, String> {
     let path = folder.join("expect.json");
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let expect: Expect = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The last good build of a case; `None` when a script cannot stand for it.
+fn plan(name: &str, expect: &Expect) -> Result<Option<Plan>, String> {
     let good = |build: &Expect| build.fails.is_none() && build.image.unwrap_or(true);
-    let Some((number, build)) = super::builds(&expect).enumerate().filter(|(_, build)| good(build)).last() else {
+    let Some((number, build)) = super::builds(expect).enumerate().filter(|(_, build)| good(build)).last() else {
         return Ok(None); // Nothing is built: there is nothing to compare.
     };
     let context = build.context.as_deref().unwrap_or(".");
-    if build.stdin.is_some() || context == "-" || context.contains("@WEB@") || context.ends_with(".tar") {
-        return Ok(None); // The script's context is a folder.
+    let is_folder = context != "-" && !context.contains("/") && !context.contains(".tar");
+    if OUT.iter().any(|(case, _)| *case == name) || build.stdin.is_some() || !is_folder {
+        return Ok(None); // The Dockerfile is a file, and the script's context a folder.
     }
-    let mut plan = Plan {
-        number,
-        file: format!("{context}/Dockerfile").trim_start_matches("./").into(),
-        folder: context.into(),
-        target: None,
-        arguments: Vec::new(),
-    };
+    let file = format!("{context}/Dockerfile").trim_start_matches("./").into();
+    let mut plan = Plan { number, file, options: Map::new(), arguments: Vec::new() };
+    plan.options.insert("context".into(), context.into());
     let mut words = build.args.iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().cloned().ok_or(format!("{}: {word} needs a value", path.display()));
-        match word.as_str() {
-            "--build-arg" => plan.arguments.push(value()?),
-            "-f" => plan.file = value()?,
-            "--target" => plan.target = Some(value()?),
-            _ if OUT.iter().any(|(flag, _)| flag == word) => return Ok(None),
-            _ => match NOTHING.iter().find(|(flag, _)| flag == word) {
-                Some((_, true)) => drop(value()?),
-                Some((_, false)) => {}
-                None => return Err(format!("is '{word}' a flag that a script can stand for? Add it to a list here")),
-            },
+        let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
+        let find = |list: &[(&str, &'static str)]| list.iter().find(|(flag, _)| flag == word).map(|(_, name)| *name);
+        if let Some(name) = find(&LISTS) {
+            let list = plan.options.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            list.as_array_mut().ok_or("no list")?.push(value()?.into());
+        } else if let Some(name) = find(&TABLES) {
+            let text = value()?;
+            let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+            plan.options.entry(name).or_insert_with(|| Value::Object(Map::new()))[key] = value.into();
+        } else if let Some(name) = find(&TEXTS) {
+            plan.options.insert(name.into(), value()?.into());
+        } else if word == "--build-arg" {
+            plan.arguments.push(value()?);
+        } else if word == "-f" {
+            plan.file = value()?;
+        } else if let Some((_, has_value)) = NOTHING.iter().find(|(flag, _)| flag == word) {
+            has_value.then(value).transpose()?;
+        } else {
+            return Err(format!("can a script stand for '{word}'? Add it to a list here"));
         }
     }
     Ok(Some(plan))
@@ -105,15 +118,14 @@ fn plan(folder: &Path) -> Result<Option<Plan>, String> {
 fn same(folder: &Path) -> Result<Vec<String>, String> {
     let web = Mutex::new(None);
     let mut case = super::copy(folder, &web)?;
-    let plan = plan(folder)?.ok_or("no build")?;
+    let plan = plan(&case.name, &case.expect)?.ok_or("no build")?;
     // A name of its own: the case's other trials run at the same time.
     case.name = format!("lua_{}", case.name);
     let program = Program::shared()?;
-    let mut builds = super::builds(&case.expect);
     for build in super::builds(&case.expect).take(plan.number + 1) {
         case.prepare(&build.prepare)?;
     }
-    let build = builds.nth(plan.number).ok_or("no build")?;
+    let build = super::builds(&case.expect).nth(plan.number).ok_or("no build")?;
     let built = program.build(&case, build)?;
     if built.status != 0 {
         return Ok(vec![format!("the build fails:\n{}", built.log)]);
@@ -121,7 +133,7 @@ fn same(folder: &Path) -> Result<Vec<String>, String> {
     let wanted = super::image(&program, &case, 0)?;
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let script = dir.path().join("build.lua").display().to_string();
-    written(&program, &case, &plan, &script)?;
+    write(&program, &case, &plan, &script)?;
     let mut words = vec![script.as_str()];
     words.extend(plan.arguments.iter().map(String::as_str));
     let ran = program.run(case.dir.path(), &words, &build.env.clone().into_iter().collect(), b"")?;
@@ -137,13 +149,12 @@ fn same(folder: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Writes the script.
-fn written(program: &Program, case: &Case, plan: &Plan, script: &str) -> Result<(), String> {
-    let code = "local script, file, context, tag, target = table.unpack(arg)
-        fs.write(script, dockerfile.to_lua(file, { context = context, tags = tag, target = target }))";
-    let name = image_name(case);
-    let mut words = vec!["-e", code, script, &plan.file, &plan.folder, &name];
-    words.extend(plan.target.as_deref());
-    let outcome = program.run(case.dir.path(), &words, &HashMap::new(), b"")?;
+fn write(program: &Program, case: &Case, plan: &Plan, script: &str) -> Result<(), String> {
+    let code = "fs.write(arg[1], dockerfile.to_lua(arg[2], json.decode(arg[3])))";
+    let mut options = plan.options.clone();
+    options.insert("tags".into(), image_name(case).into());
+    let options = Value::Object(options).to_string();
+    let outcome = program.run(case.dir.path(), &["-e", code, script, &plan.file, &options], &HashMap::new(), b"")?;
     if outcome.status == 0 { Ok(()) } else { Err(format!("to_lua: {}", outcome.log)) }
 }
 
