@@ -13,13 +13,13 @@ for word in ("and break do else elseif end false for function goto if in local n
   RESERVED[word] = true
 end
 
---- A name that can be a local variable's, and is not in `taken`; it is put there.
-function text.name(wanted, taken)
+--- A name that can be a local variable's, and is not in `taken`; it is put there. `tail` is for what is Lua's already.
+function text.name(wanted, taken, tail)
   local base = wanted:gsub("[^%w_]", "_"):gsub("^(%d)", "_%1")
   local name, count = base, 1
   while RESERVED[name] or taken[name] do
     count = count + 1
-    name = count == 2 and RESERVED[base] and base .. "_" or base .. "_" .. count
+    name = count == 2 and RESERVED[base] and base .. (tail or "_") or base .. "_" .. count
   end
   taken[name] = true
   return name
@@ -186,6 +186,11 @@ function text.expression(word, variable, options)
   end
   if at <= #result then
     parts[#parts + 1] = text.quote(result:sub(at))
+  end
+  if #parts == 1 then
+    return (parts[1]:gsub("^(%b())$", function(inner)
+      return inner:sub(2, -2)
+    end))
   end
   return #parts == 0 and '""' or table.concat(parts, " .. ")
 end

@@ -119,6 +119,9 @@ local function start(script, node)
   local options = { escape = script.escape }
   local base = context or text.expression(stage.base, script.global_variable, options)
   local wanted = stage.platform and text.expression(stage.platform, script.global_variable, options)
+  if wanted == text.quote(script.known.BUILDPLATFORM) then
+    wanted = nil -- What is pulled anyway.
+  end
   return ("build.from(%s)"):format(wanted and ("image.pull(%s, { platform = %s })"):format(base, wanted) or base)
 end
 
@@ -137,11 +140,12 @@ end
 
 local function write_stage(script, node)
   local base = node.base and script.stages[node.base]
-  local wanted = node.name or (#script.graph.nodes == 1 and "state" or "stage" .. node.index)
+  local wanted = node.name or #script.graph.nodes == 1 and "state"
+    or node == script.graph.target and "final" or "stage" .. node.index
   script:line ""
   script:comments(node.stage.from)
   local first = start(script, node)
-  local variable = text.name(wanted, script.taken)
+  local variable = text.name(wanted, script.taken, "_stage")
   script.variables[node] = variable
   local out = setmetatable({
     script = script,
@@ -208,7 +212,7 @@ local function given(options, name)
 end
 
 local function head(script, path, options)
-  local parts = { ("-- Builds what %s says. Made by dockerfile.to_lua.\n"):format(path) }
+  local parts = { ("-- Builds what %s says. Made by dockerfile.to_lua.\n"):format((path:gsub("^%./", ""))) }
   if script.needs_args then
     parts[#parts + 1] = ARGS
   end
@@ -288,5 +292,8 @@ return function(path, options)
   end
   script:comments { comments = parsed.ending }
   tail(script, script.stages[script.graph.target] or out, options)
+  if script.lines[1] ~= "" then
+    table.insert(script.lines, 1, "")
+  end
   return head(script, path, options) .. table.concat(script.lines, "\n") .. "\n"
 end
