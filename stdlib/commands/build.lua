@@ -200,6 +200,30 @@ local function options_of(args, flags)
   }
 end
 
+local SECRET_KEYS = { id = true, src = true, source = true, env = true, type = true }
+
+-- Wrong words are told before anything is built, and when no step needs them, too.
+local function check_words(flags)
+  for _, text in ipairs(flags.secret or {}) do
+    local fields = {}
+    for word in text:gmatch "[^,]+" do
+      local key, value = word:match "^([^=]+)=(.+)$"
+      fields[SECRET_KEYS[key or ""] and key or "?"] = value or word
+    end
+    if fields["?"] or not fields.id then
+      local hint = "write id=ID, id=ID,src=FILE or id=ID,env=NAME"
+      command.fail("invalid value '" .. text .. "' for '--secret'", { hint = hint, exit_code = 2 })
+    end
+  end
+  for name, pattern in pairs { ssh = "^[^=]+", ulimit = "^[%l]+=.", add_host = "^[^:=]+[:=]." } do
+    for _, text in ipairs(flags[name] or {}) do
+      if not text:find(pattern) then
+        command.fail("invalid value '" .. text .. "' for '--" .. name:gsub("_", "-") .. "'", { exit_code = 2 })
+      end
+    end
+  end
+end
+
 -- The Lua script for --to-lua.
 local function script(options)
   local more = {}
@@ -237,6 +261,7 @@ local function run(args, flags)
   elseif flags.progress then
     command.show_progress(flags.progress)
   end
+  check_words(flags)
   local options = options_of(args, flags)
   if flags.no_cache then
     options.cache = false

@@ -1,4 +1,4 @@
--- moonshell build --cache-from and --cache-to: steps go to a registry and come from there; one that is missing is told.
+-- moonshell build and registries: --cache-from and --cache-to move steps, --push images, and --pull asks for new ones.
 -- timeout-ms: 90000
 local check = require "check"
 local R = host.env.REGISTRY
@@ -42,3 +42,17 @@ for _, flag in ipairs { "--cache-from", "--cache-to" } do
   fifth = flags("two", flag, "type=registry,dest=/x")
   check.has(fifth.stderr, ("unexpected 'dest=/x' in the value of '%s'"):format(flag))
 end
+-- --push: the image is there for others, under its name
+local pushed = R .. "/built/flags:1"
+local sixth = flags("two", "--push", "-t", pushed)
+check.same(sixth.exit_code, 0, sixth.stderr)
+check.same(image.pull(pushed).id .. "\n", first.stdout)
+-- --pull: a base that has changed is noticed
+fs.write(dir.path .. "/Dockerfile", ("FROM %s\nRUN true\n"):format(pushed))
+local before = flags "three"
+check.same(before.exit_code, 0, before.stderr)
+build.from(pushed):env { NEW = "yes" }:commit(pushed):push()
+check.same(flags("three").stdout, before.stdout)
+local after = flags("three", "--pull")
+check.same(after.exit_code, 0, after.stderr)
+check.same(after.stdout ~= before.stdout, true, after.stderr)
