@@ -13,8 +13,8 @@ const FILES: &[(&str, &str)] = files!("":
     "prelude/require"
     "dockerfile/api" "dockerfile/build" "dockerfile/expand" "dockerfile/failure" "dockerfile/files"
     "dockerfile/glob" "dockerfile/graph" "dockerfile/heredoc" "dockerfile/history" "dockerfile/init"
-    "dockerfile/instructions" "dockerfile/lua_steps" "dockerfile/lua_text" "dockerfile/modes" "dockerfile/mounts"
-    "dockerfile/parser" "dockerfile/platform" "dockerfile/ports" "dockerfile/reader" "dockerfile/scope"
+    "dockerfile/instructions" "dockerfile/lua_stage" "dockerfile/lua_steps" "dockerfile/lua_text" "dockerfile/modes"
+    "dockerfile/mounts" "dockerfile/parser" "dockerfile/platform" "dockerfile/ports" "dockerfile/reader" "dockerfile/scope"
     "dockerfile/shown" "dockerfile/sources" "dockerfile/steps" "dockerfile/to_lua" "dockerfile/words"
     "fail" "git" "matrix" "packages" "services");
 

@@ -7,6 +7,7 @@
 //! buildah/NAME           so does buildah
 //! same/docker/NAME       the program's image and docker's have the same config and files
 //! same/buildah/NAME
+//! lua/NAME               the script of dockerfile.to_lua makes the same image as the build
 //! whole/NAME             whole programs, with packages from where this machine gets its own
 //! ```
 //!

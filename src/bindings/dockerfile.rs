@@ -32,7 +32,12 @@ pub fn rows() -> Vec<Function> {
         .param("path", Type::String, "The Dockerfile.")
         .option("context", Type::String, "The context the script takes. Default `.`.")
         .option("target", Type::String, "The stage to build. Default the last one.")
+        .option("contexts", Type::Map, "Folders, URLs and images (`docker-image://NAME`) in the place of names.")
+        .option("secrets", Type::List(&Type::String), "The script's secrets, as `id=ID,src=FILE` or `id=ID,env=NAME`.")
+        .option("ssh", Type::List(&Type::String), "The script's agents and keys, as `default` or `ID=SOCKET`.")
+        .option("network", Type::OneOf(&["default", "none", "host"]), "Network of RUN.")
         .option("tags", STRINGS, "The image's name or names.")
+        .option("labels", Type::Map, "Labels to put on the image.")
         .returns(Type::String, "The script.")
         .errors(&["not_found", "invalid_argument"])
         .example("fs.write(\"build.lua\", dockerfile.to_lua(\"Dockerfile\"))"),

@@ -76,20 +76,58 @@ local function contexts(list)
   return found
 end
 
--- The name in `type=registry,ref=NAME`, or the text itself.
-local function cache_name(text, name)
+-- What a cache may be named with; all steps of a build go there, whatever the mode.
+local CACHE_KEYS = { type = true, ref = true, mode = true, ["ignore-error"] = true }
+
+-- The fields of `type=registry,ref=NAME`, or of the name alone.
+local function cache_fields(text, name)
   if not text:find("=", 1, true) then
-    return text
+    return { ref = text }
   end
-  local fields = {}
-  for key, value in text:gmatch "([^,=]+)=([^,]*)" do
+  local fields, hint = {}, "write type=registry,ref=NAME: caches are kept in registries"
+  for word in text:gmatch "[^,]+" do
+    local key, value = word:match "^([^=]+)=(.*)$"
+    if not key or not CACHE_KEYS[key] then
+      command.fail("unexpected '" .. word .. "' in the value of '--" .. name .. "'", { hint = hint, exit_code = 2 })
+    end
     fields[key] = value
   end
-  if (fields.type or "registry") ~= "registry" or not fields.ref then
-    local hint = "write type=registry,ref=NAME"
+  if (fields.type or "registry") ~= "registry" or not fields.ref or fields.ref == "" then
     command.fail("invalid value '" .. text .. "' for '--" .. name .. "'", { hint = hint, exit_code = 2 })
   end
-  return fields.ref
+  return fields
+end
+
+-- The fields of all values of a flag: wrong ones are told before anything is built.
+local function caches(list, name)
+  local found = {}
+  for index, text in ipairs(list or {}) do
+    found[index] = cache_fields(text, name)
+  end
+  return found
+end
+
+-- Errors of a cache that is not there, or is none: the build does without.
+local ABSENT = { not_found = true, network = true, timeout = true, permission = true, unsupported = true }
+
+local function import(fields)
+  local ok, err = pcall(cache.import, fields.ref)
+  if ok then
+    return
+  elseif type(err) ~= "table" or not ABSENT[err.kind] then
+    error(err, 0)
+  end
+  command.warning("no steps are taken from the cache " .. fields.ref .. ": " .. err.message)
+end
+
+local function export(fields)
+  local ok, err = pcall(cache.export, fields.ref)
+  if ok then
+    return
+  elseif type(err) ~= "table" or (fields["ignore-error"] ~= "true" and err.message ~= "there is no step to export") then
+    error(err, 0)
+  end
+  command.warning("nothing is put into the cache " .. fields.ref .. ": " .. err.message)
 end
 
 local function output(flags)
@@ -162,6 +200,39 @@ local function options_of(args, flags)
   }
 end
 
+local SECRET_KEYS = { id = true, src = true, source = true, env = true, type = true }
+
+-- Wrong words are told before anything is built, and when no step needs them, too.
+local function check_words(flags)
+  for _, text in ipairs(flags.secret or {}) do
+    local fields = {}
+    for word in text:gmatch "[^,]+" do
+      local key, value = word:match "^([^=]+)=(.+)$"
+      fields[SECRET_KEYS[key or ""] and key or "?"] = value or word
+    end
+    if fields["?"] or not fields.id then
+      local hint = "write id=ID, id=ID,src=FILE or id=ID,env=NAME"
+      command.fail("invalid value '" .. text .. "' for '--secret'", { hint = hint, exit_code = 2 })
+    end
+  end
+  for name, pattern in pairs { ssh = "^[^=]+", ulimit = "^[%l]+=.", add_host = "^[^:=]+[:=]." } do
+    for _, text in ipairs(flags[name] or {}) do
+      if not text:find(pattern) then
+        command.fail("invalid value '" .. text .. "' for '--" .. name:gsub("_", "-") .. "'", { exit_code = 2 })
+      end
+    end
+  end
+end
+
+-- The Lua script for --to-lua.
+local function script(options)
+  local more = {}
+  for _, name in ipairs { "context", "target", "contexts", "secrets", "ssh", "network", "tags", "labels" } do
+    more[name] = options[name]
+  end
+  return dockerfile.to_lua(options.file or options.context:gsub("/+$", "") .. "/Dockerfile", more)
+end
+
 -- Builds; where a step fails and a terminal is there, the user may look around.
 local function build_it(options, flags)
   local ok, result = pcall(build.dockerfile, options)
@@ -169,10 +240,13 @@ local function build_it(options, flags)
     return result
   end
   local state = type(result) == "table" and rawget(result, "state")
-  if flags.on_error == "shell" and state and command.is_terminal "stdin" and command.is_terminal "stdout" then
-    command.report(result)
-    state:shell {}
-    return nil, result.exit_code
+  if flags.on_error == "shell" and state then
+    if command.is_terminal "stdin" and command.is_terminal "stdout" then
+      command.report(result)
+      state:shell {}
+      return nil
+    end
+    command.warning "--on-error shell opens no shell: standard input and output are no terminal"
   end
   if type(result) == "table" then
     -- The status is the build's, not the program's that failed in it.
@@ -187,6 +261,7 @@ local function run(args, flags)
   elseif flags.progress then
     command.show_progress(flags.progress)
   end
+  check_words(flags)
   local options = options_of(args, flags)
   if flags.no_cache then
     options.cache = false
@@ -196,20 +271,19 @@ local function run(args, flags)
   end
   local folder <close> = options.context == "-" and standard_input(options) or nil
   if flags.to_lua then
-    local path = options.file or options.context:gsub("/+$", "") .. "/Dockerfile"
-    local more = { context = options.context, target = options.target, tags = options.tags }
-    command.write(dockerfile.to_lua(path, more))
+    command.write(script(options))
     return 0
   end
-  for _, text in ipairs(flags.cache_from or {}) do
-    cache.import(cache_name(text, "cache-from"))
+  local from, to = caches(flags.cache_from, "cache-from"), caches(flags.cache_to, "cache-to")
+  for _, fields in ipairs(from) do
+    import(fields)
   end
-  local img, status = build_it(options, flags)
+  local img = build_it(options, flags)
   if not img then
-    return status and 1 or 0
+    return 1
   end
-  for _, text in ipairs(flags.cache_to or {}) do
-    cache.export(cache_name(text, "cache-to"))
+  for _, fields in ipairs(to) do
+    export(fields)
   end
   if flags.iidfile then
     fs.write(flags.iidfile, img.id)

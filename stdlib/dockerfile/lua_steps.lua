@@ -1,6 +1,7 @@
 -- What `to_lua` writes for each instruction: a call of a State method. `out` is a stage being written:
 --
 --   out:call(method, arguments...)   a step; nil arguments at the end are left out
+--   out:layer(calls)                 several steps in one layer, each {method, arguments...}
 --   out:word(text)                   the expression for a word with variables
 --   out:source(name, by_index)       the expression for what COPY --from or a mount names
 
@@ -27,7 +28,7 @@ local function command(item)
   if type(item.command) == "table" then
     return text.list(quoted(item.command))
   end
-  return text.quote(item.command)
+  return text.command(item.command)
 end
 
 local function words(out, list)
@@ -41,7 +42,9 @@ end
 local function pairs_of(out, item)
   local list = {}
   for index, pair in ipairs(item.pairs) do
-    list[index] = { out:plain(pair[1]), out:word(pair[2]) }
+    local computed = pair[1]:find("$", 1, true) ~= nil
+    local name = out:word(pair[1])
+    list[index] = { computed and name or name:sub(2, -2), out:word(pair[2]), computed = computed }
   end
   return list
 end
@@ -49,10 +52,12 @@ end
 function write.ENV(out, item)
   local list = pairs_of(out, item)
   for _, pair in ipairs(list) do
-    out:call("env", text.map { pair })
+    if not pair.computed then
+      pair[2] = out:constant(pair[1], pair[2])
+    end
   end
   for _, pair in ipairs(list) do
-    out:hide(pair[1])
+    out:call("env", text.map { pair })
   end
 end
 
@@ -131,6 +136,7 @@ function write.ONBUILD(out, item)
   out:call("on_build", text.quote(item.trigger))
 end
 
+-- The expression of a mount, and its type.
 local function mount(out, value)
   local expressions = {}
   local parsed = mounts(value, function(word)
@@ -157,19 +163,20 @@ local function mount(out, value)
     end
     list[#list + 1] = { name, field }
   end
-  return text.map(list)
+  return text.map(list), parsed.type
 end
 
 function write.RUN(out, item)
-  local list = {}
+  local list, types = {}, {}
   for _, value in ipairs(item.flags.mount or {}) do
-    list[#list + 1] = mount(out, value)
+    local expression, kind = mount(out, value)
+    list[#list + 1], types[kind] = expression, true
   end
   local line = command(item)
   if item.sole then
     local document = item.heredocs[1]
     local content = document.chomp and heredoc.chomped(document.content) or document.content
-    line = text.quote(content)
+    line = text.command(content)
     if content:sub(1, 2) == "#!" then
       local path = text.quote("/dev/pipes/" .. document.name:gsub("/", "_"))
       list[#list + 1] = text.map {
@@ -182,35 +189,38 @@ function write.RUN(out, item)
     for _, document in ipairs(item.heredocs) do
       parts[#parts + 1] = document.content .. document.name
     end
-    line = text.quote(table.concat(parts, "\n"))
+    line = text.command(table.concat(parts, "\n"))
   end
+  local network = item.flags.network or out.script.network
   out:call("run", line, text.map {
     { "env", out:environment() },
-    { "network", item.flags.network and text.quote(item.flags.network) },
+    { "network", network and text.quote(network) },
     { "privileged", item.flags.security == "insecure" and "true" or nil },
     { "mounts", #list > 0 and text.list(list) or nil },
+    { "secrets", types.secret and out:needed "secrets" or nil },
+    { "ssh", types.ssh and out:needed "ssh" or nil },
   })
 end
 
 local FILE_MODE = 0x1a4 -- 0644
 
-local function write_document(out, item, document)
+local function document_call(out, item, document)
   local target = item.target
-  if target:sub(-1) == "/" then
-    target = target .. document.name
+  if target:sub(-1) == "/" or target == "." or target == ".." then
+    target = target:gsub("/*$", "") .. "/" .. document.name
   end
   local content = document.expand and out:word(document.content, { skip_quotes = true, escape = "\\" })
     or text.quote(document.content)
   local mode = item.flags.chmod and not item.flags.chmod:find("$", 1, true) and modes.apply(item.flags.chmod, FILE_MODE)
-  out:call("write", out:word(target), content, text.map {
+  return { "write", out:word(target), content, text.map {
     { "mode", mode and text.quote(mode) or nil },
     { "chown", item.flags.chown and out:word(item.flags.chown) },
-  })
+  } }
 end
 
-local function transfer(out, item, method, from)
+local function transfer_call(out, item, method, from)
   local flags = item.flags
-  out:call(method, text.list(words(out, item.sources), true), out:word(item.target), text.map {
+  return { method, text.list(words(out, item.sources), true), out:word(item.target), text.map {
     { "from", from },
     { "exclude", flags.exclude and text.list(quoted(flags.exclude)) },
     { "chown", flags.chown and out:word(flags.chown) },
@@ -220,15 +230,22 @@ local function transfer(out, item, method, from)
     { "unpack", flags.unpack ~= nil and tostring(flags.unpack) or nil },
     { "checksum", flags.checksum and out:word(flags.checksum) },
     { "keep_git_dir", flags.keep_git_dir and "true" or nil },
-  })
+  } }
 end
 
 local function copy(out, item, method)
+  local calls = {}
   if #item.sources > 0 then
-    transfer(out, item, method, item.flags.from and out:source(item.flags.from, true) or out:context())
+    local from = item.flags.from and out:source(item.flags.from, true) or out:context()
+    calls[1] = transfer_call(out, item, method, from)
   end
   for _, document in ipairs(item.contents) do
-    write_document(out, item, document)
+    calls[#calls + 1] = document_call(out, item, document)
+  end
+  if #calls == 1 then
+    out:call(table.unpack(calls[1]))
+  else
+    out:layer(calls)
   end
 end
 

@@ -4,11 +4,11 @@
 local use = ...
 local api = use "dockerfile.api"
 local build = use "dockerfile.build"
-local failure = use "dockerfile.failure"
 local parser = use "dockerfile.parser"
 local platform = use "dockerfile.platform"
 local sources = use "dockerfile.sources"
 local text = use "dockerfile.lua_text"
+local Stage = use "dockerfile.lua_stage"
 local write = use "dockerfile.lua_steps"
 
 -- The script: lines, and which helpers it needs.
@@ -25,108 +25,37 @@ function Script:comments(item)
   end
 end
 
--- A stage being written.
-local Stage = {}
-Stage.__index = Stage
-
---- Ends the statement that steps are added to.
-function Stage:flush()
-  self.open = false
-end
-
---- Adds a step.
-function Stage:call(method, ...)
-  local arguments = {}
-  for index = 1, select("#", ...) do
-    arguments[#arguments + 1] = (select(index, ...))
-  end
-  for _, comment in ipairs(self.pending) do
-    self.script:line((self.open and "  -- " or "-- ") .. comment)
-  end
-  self.pending = {}
-  if not self.open then
-    self.script:line(("%s = %s"):format(self.variable, self.variable))
-    self.open = true
-  end
-  self.script:line(("  :%s(%s)"):format(method, table.concat(arguments, ", ")))
-end
-
--- The expression of a variable: an ARG's, or one of the state's environment.
-function Stage:value(name)
-  local argument = self.arguments[name]
-  if argument then
-    return argument.always and argument.variable or ('(%s or "")'):format(argument.variable)
-  end
-  self.script.needs_env = true
-  self:flush()
-  return ("env(%s, %s)"):format(self.variable, text.quote(name))
-end
-
---- The expression for a word with variables.
-function Stage:word(word, options)
-  options = options or {}
-  options.escape = options.escape or self.script.escape
-  return text.expression(word, function(name)
-    return self:value(name)
-  end, options)
-end
-
---- A word that has to be known now, such as a variable's name.
-function Stage:plain(word)
-  if word:find("$", 1, true) then
-    failure.raise(("the name '%s' has a variable in it, which Lua code has not"):format(word), nil, "unsupported")
-  end
-  return self:word(word):sub(2, -2)
-end
-
-function Stage:context()
-  self.script.needs_context = true
-  return "context"
-end
-
-function Stage:source(name, by_index)
-  local node = self.script.graph:find(name, by_index)
-  if node.outside then
-    return text.quote(name)
-  end
-  return self.script.variables[node]
-end
-
---- Declares an ARG: a local variable, unless it is the one from before FROM.
-function Stage:declare(argument)
-  local name = argument.name
-  local known = self.script.globals[name]
-  if argument.value == nil and known then
-    self.arguments[name] = known
-  elseif argument.value == nil then
-    local preset = self.script.known[name]
-    self.arguments[name] = self.script:argument(name, preset and text.quote(preset))
-    self.open = false
-  else
-    local default = self:word(argument.value)
-    self.open = false
-    self.arguments[name] = self.script:argument(name, default)
-  end
-  for _, each in ipairs(self.declared) do
-    if each == name then
-      return
+-- Names of variables in the words of an instruction that are expanded.
+local function names_in(item)
+  local found = {}
+  local function look(words)
+    for name in words:gmatch "%$%{?([%a_][%w_]*)" do
+      found[name] = true
     end
   end
-  table.insert(self.declared, name)
-end
-
-function Stage:hide(name)
-  self.arguments[name] = nil
-end
-
---- What RUN gets of the ARGs.
-function Stage:environment()
-  local list = {}
-  for _, name in ipairs(self.declared) do
-    local argument = self.arguments[name]
-    list[#list + 1] = argument and { name, argument.variable } or nil
+  if item.keyword == "RUN" then
+    for _, mount in ipairs(item.flags.mount or {}) do
+      look(mount)
+    end
+  elseif item.keyword ~= "CMD" and item.keyword ~= "ENTRYPOINT" and item.keyword ~= "ONBUILD" then
+    look(item.text)
+    for _, document in ipairs(item.heredocs or {}) do
+      look(document.content)
+    end
   end
-  return text.map(list)
+  return found
+end
+
+--- Whether an instruction after `item` uses a variable.
+function Script:is_used(name, item)
+  local behind = false
+  for _, each in ipairs(self.items) do
+    if behind and names_in(each)[name] then
+      return true
+    end
+    behind = behind or each == item
+  end
+  return false
 end
 
 --- A local variable for an ARG; the same one where name and default are the same.
@@ -142,12 +71,25 @@ function Script:argument(name, default)
   return self.declared[key]
 end
 
+--- The expression for what the caller put in the place of a name, and whether it is an image; nil for nothing.
+function Script:named_context(node)
+  local image = node.value and node.value:match "^docker%-image://(.+)$"
+  if image then
+    return text.quote(image), true
+  end
+  local layout = node.value and node.value:match "^oci%-layout://(.+)$"
+  if layout then
+    return ("image.load(%s)[1]"):format(text.quote(layout)), true
+  end
+  return node.value and ("build.context(%s)"):format(text.quote(node.value))
+end
+
 -- Arguments before the first FROM.
 local function write_globals(script, parsed)
-  local function variable(name)
+  local function variable(name, bare)
     local argument = script.globals[name]
     if argument then
-      return argument.always and argument.variable or ('(%s or "")'):format(argument.variable)
+      return (argument.always or bare) and argument.variable or ('(%s or "")'):format(argument.variable)
     end
     return text.quote(script.known[name] or "")
   end
@@ -170,54 +112,67 @@ local function start(script, node)
   elseif not node.base then
     return 'build.scratch():workdir("/"):env({ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" })'
   end
+  local context, is_image = script:named_context(node.base)
+  if context and not is_image then
+    return ('build.scratch():copy(".", "/", { from = %s })'):format(context)
+  end
   local options = { escape = script.escape }
-  local base = text.expression(stage.base, script.global_variable, options)
+  local base = context or text.expression(stage.base, script.global_variable, options)
   local wanted = stage.platform and text.expression(stage.platform, script.global_variable, options)
+  if wanted == text.quote(script.known.BUILDPLATFORM) then
+    wanted = nil -- What is pulled anyway.
+  end
   return ("build.from(%s)"):format(wanted and ("image.pull(%s, { platform = %s })"):format(base, wanted) or base)
 end
 
-local function write_stage(script, node)
+-- The instructions of a stage; those its base has for it come first.
+local function steps_of(node)
   local list = {}
-  for index, item in ipairs(node.base and node.base.stage and node.base.stage.steps or {}) do
+  for _, item in ipairs(node.base and not node.base.replaced and node.base.list or {}) do
     if item.keyword == "ONBUILD" then
       list[#list + 1] = parser.trigger(item.trigger, node.place)
     end
   end
-  local triggered = #list > 0
-  table.move(node.stage.steps, 1, #node.stage.steps, #list + 1, list)
+  local triggers = #list
+  table.move(node.list, 1, #node.list, #list + 1, list)
+  return list, triggers > 0
+end
+
+local function write_stage(script, node)
   local base = node.base and script.stages[node.base]
-  local wanted = node.name or (#script.graph.nodes == 1 and "state" or "stage" .. node.index)
+  local wanted = node.name or #script.graph.nodes == 1 and "state"
+    or node == script.graph.target and "final" or "stage" .. node.index
   script:line ""
   script:comments(node.stage.from)
   local first = start(script, node)
-  local variable = text.name(wanted, script.taken)
+  local variable = text.name(wanted, script.taken, "_stage")
   script.variables[node] = variable
   local out = setmetatable({
     script = script,
     variable = variable,
+    first = first,
+    triggered = node.triggered,
     arguments = {},
+    constants = {},
     declared = { table.unpack(base and base.declared or {}) },
     author = base and base.author,
     pending = {},
   }, Stage)
-  for name, argument in pairs(base and base.arguments or {}) do
-    out.arguments[name] = argument
+  for _, kind in ipairs { "arguments", "constants" } do
+    for name, argument in pairs(base and base[kind] or {}) do
+      out[kind][name] = argument
+    end
   end
   script.stages[node] = out
-  script:line(("local %s = %s"):format(variable, first))
-  out.open = true
-  if triggered then
-    out:call("unset", "{ on_build = true }")
-  end
-  for _, item in ipairs(list) do
+  for _, item in ipairs(node.items) do
     for _, comment in ipairs(item.comments or {}) do
       table.insert(out.pending, comment)
     end
+    out.item = item
     write(out, item)
   end
-  for _, comment in ipairs(out.pending) do
-    script:line("-- " .. comment)
-  end
+  out:begin()
+  out:say ""
   return out
 end
 
@@ -231,24 +186,41 @@ end
 ]]
 
 local ENV = [[
--- A variable of a state's environment; empty when there is none.
+-- A variable of a state's environment; nil when there is none.
 local function env(state, name)
   for _, line in ipairs(state.config.Env or {}) do
     if line:sub(1, #name + 1) == name .. "=" then
       return line:sub(#name + 2)
     end
   end
-  return ""
 end
 ]]
 
+-- What is needed for mounts: the caller's words, or a place for them.
+local GIVEN = {
+  secrets = { about = "Secrets for RUN", form = '"id=ID,src=FILE", "id=ID,env=NAME"' },
+  ssh = { about = "Agents and keys for RUN", form = '"default", "ID=SOCKET"' },
+}
+
+local function given(options, name)
+  local words = {}
+  for index, word in ipairs(options[name] or {}) do
+    words[index] = text.quote(word)
+  end
+  local form = #words == 0 and ": " .. GIVEN[name].form or ""
+  return ("-- %s%s.\n%s\n"):format(GIVEN[name].about, form, "local " .. name .. " = " .. text.flat(text.list(words)))
+end
+
 local function head(script, path, options)
-  local parts = { ("-- Builds what %s says. Made by dockerfile.to_lua.\n"):format(path) }
+  local parts = { ("-- Builds what %s says. Made by dockerfile.to_lua.\n"):format((path:gsub("^%./", ""))) }
   if script.needs_args then
     parts[#parts + 1] = ARGS
   end
   if script.needs_env then
     parts[#parts + 1] = ENV
+  end
+  for _, name in ipairs { "secrets", "ssh" } do
+    parts[#parts + 1] = script.needs[name] and given(options, name) or nil
   end
   if script.needs_context then
     local folder = options.context or "."
@@ -261,7 +233,7 @@ local function head(script, path, options)
       { "ignore", rules.ignore and text.list(lines) },
       { "ignore_file", rules.ignore_file and text.quote(rules.ignore_file) },
     }
-    rules = rules and ", " .. rules or ""
+    rules = rules and ", " .. text.flat(rules) or ""
     parts[#parts + 1] = ("local context = build.context(%s%s)\n"):format(text.quote(folder), rules)
   end
   return table.concat(parts, "\n")
@@ -273,10 +245,22 @@ local function tail(script, out, options)
   for index, tag in ipairs(tags) do
     names[index] = text.quote(tag)
   end
-  local author = out.author and text.map { { "author", text.quote(out.author) } }
-  local arguments = #names > 0 and text.list(names, true) or (author and "nil" or "")
+  local labels = {}
+  for name in pairs(options.labels or {}) do
+    labels[#labels + 1] = name
+  end
+  table.sort(labels)
+  for index, name in ipairs(labels) do
+    labels[index] = { name, text.quote(options.labels[name]) }
+  end
+  local more = text.map {
+    { "author", out.author and text.quote(out.author) },
+    { "labels", text.map(labels) },
+  }
+  local arguments = { #names > 0 and text.list(names, true) or more and "nil" or nil }
+  arguments[#arguments + 1] = more
   script:line ""
-  script:line(("print(%s:commit(%s%s).id)"):format(out.variable, arguments, author and ", " .. author or ""))
+  script:line("print(" .. text.call(out.variable .. ":commit", arguments, "") .. ".id)")
 end
 
 --- The script for the Dockerfile at `path`.
@@ -284,21 +268,32 @@ return function(path, options)
   local parsed = parser.parse(api.fs.read(path), path)
   local script = setmetatable({
     lines = {},
+    items = {},
     escape = parsed.escape,
     taken = {},
     declared = {},
     globals = {},
     variables = {},
     stages = {},
+    needs = {},
+    network = options.network,
     known = platform.arguments(nil, options.target or parsed.stages[#parsed.stages].name),
   }, Script)
-  script.graph = build.plan(parsed, { target = options.target })
+  script.graph = build.plan(parsed, { target = options.target, contexts = options.contexts })
   write_globals(script, parsed)
+  local stages = script.graph:reachable()
+  for _, node in ipairs(stages) do
+    node.items, node.triggered = steps_of(node)
+    table.move(node.items, 1, #node.items, #script.items + 1, script.items)
+  end
   local out
-  for _, node in ipairs((script.graph:reachable())) do
+  for _, node in ipairs(stages) do
     out = write_stage(script, node)
   end
   script:comments { comments = parsed.ending }
   tail(script, script.stages[script.graph.target] or out, options)
+  if script.lines[1] ~= "" then
+    table.insert(script.lines, 1, "")
+  end
   return head(script, path, options) .. table.concat(script.lines, "\n") .. "\n"
 end

@@ -23,7 +23,8 @@ const IMAGE: &str = r#"
 
 /// A state folder; at its end all its containers are removed, and nothing of them may be left on the host.
 pub struct Stand {
-    dir: tempfile::TempDir,
+    /// A folder of its own.
+    pub dir: tempfile::TempDir,
     root: PathBuf,
 }
 
@@ -64,9 +65,14 @@ impl Stand {
 
     /// The program with a piece of Lua to run.
     pub fn command(&self, code: &str) -> Command {
+        self.program(&["-e", code])
+    }
+
+    /// The program with these words.
+    pub fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moonshell"));
         command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(self.dir.path());
-        command.args(["--progress", "none", "--root"]).arg(&self.root).arg("-e").arg(code);
+        command.args(["--progress", "none", "--root"]).arg(&self.root).args(words);
         command
     }
 

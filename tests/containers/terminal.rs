@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -38,8 +39,12 @@ impl Terminal {
 
     /// Starts a piece of Lua on it.
     pub fn start(&self, stand: &Stand, code: &str) -> Run {
+        self.start_program(stand.command(code))
+    }
+
+    /// Starts a command on the terminal.
+    pub fn start_program(&self, mut command: Command) -> Run {
         let fd = || self.slave.try_clone().unwrap();
-        let mut command = stand.command(code);
         command.env("TERM", "xterm").stdin(fd());
         // SAFETY: between fork and exec the closure makes system calls only.
         #[allow(unsafe_code)]

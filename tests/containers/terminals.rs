@@ -1,8 +1,10 @@
 //! Containers with a terminal, on a terminal.
 
+use std::process::Stdio;
+
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::stand::{Stand, until};
+use crate::stand::{Run, Stand, until};
 use crate::terminal::Terminal;
 
 const SHELL: &str = "container.run('bb:1', {'sh'}, {tty=true, interactive=true, name='c1', rm=RM, check=false})";
@@ -58,6 +60,35 @@ fn a_shell_in_a_state() {
     terminal.until("status-6 false 42");
     assert!(!terminal.is_raw());
     assert_eq!(terminal.end(run).status, 0);
+}
+
+/// `moonshell build --on-error shell`: a shell where the step failed; the build has failed all the same.
+#[test]
+fn a_shell_where_a_build_fails() {
+    let stand = Stand::new();
+    let file = stand.dir.path().join("Dockerfile");
+    std::fs::write(
+        &file,
+        "FROM bb:1 AS one\nENV KEPT=yes\nRUN echo half > /left; exit 7\nFROM bb:1\nCOPY --from=one /left /\n",
+    )
+    .unwrap();
+    let folder = stand.dir.path().display().to_string();
+    let words = ["build", "--on-error", "shell", &folder];
+    let terminal = Terminal::new();
+    let run = terminal.start_program(stand.program(&words));
+    terminal.until("# ");
+    assert!(terminal.is_raw());
+    assert!(terminal.screen().contains("Dockerfile:3: command exited with code 7"), "{}", terminal.screen());
+    terminal.type_in("cat /left; echo $KEPT-$((40 + 2))\r");
+    terminal.until("half\r\n");
+    terminal.until("yes-42");
+    terminal.type_in("exit 0\r");
+    assert_eq!(terminal.end(run).status, 1);
+    // Without a terminal it says why there is no shell, and what failed.
+    let ended = Run::start(stand.program(&words).stdin(Stdio::null())).end();
+    assert_eq!(ended.status, 1);
+    assert!(ended.err.contains("--on-error shell opens no shell"), "{}", ended.err);
+    assert!(ended.err.contains("Dockerfile:3: command exited with code 7"), "{}", ended.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod case;
 mod check;
 mod compare;
 mod flat;
+mod lua;
 mod programs;
 mod web;
 
@@ -32,7 +33,9 @@ pub fn trials(root: &Path) -> Vec<Trial> {
         eprintln!("skipped, needs {WITH_PEERS}=1: docker/, buildah/ and same/");
     }
     let mut trials = programs::trials(root);
-    for folder in cases(root) {
+    let folders = cases(root);
+    trials.extend(lua::trials(&folders));
+    for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let at = folder.clone();
         trials.push(Trial::test(format!("program/{name}"), move || told(program(&at))));

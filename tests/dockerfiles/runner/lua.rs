@@ -1,0 +1,196 @@
+//! `dockerfile.to_lua`: the script it writes for a case, run by the program, makes the image that `moonshell build` of
+//! the same files makes. The same config; the same layers or, where they hold times of this run, the same files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Map, Value};
+
+use super::build::{Program, image_name};
+use super::case::{Case, Expect};
+use super::flat::{Flat, Node};
+
+/// How many cases a script stands for. It changes with the cases; the rules below cannot leave out others unseen.
+const COMPARED: usize = 141;
+
+/// The trials, for the cases in `folders`.
+pub fn trials(folders: &[PathBuf]) -> Vec<Trial> {
+    started();
+    let mut compared = 0;
+    let mut trials = Vec::new();
+    for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match expect(folder).and_then(|expect| plan(&name, &expect)) {
+            Err(reason) => trials.push(Trial::test(format!("lua/{name}"), move || Err(Failed::from(reason)))),
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                compared += 1;
+                let at = folder.clone();
+                trials.push(Trial::test(format!("lua/{name}"), move || super::told(same(&at))));
+            }
+        }
+    }
+    let count =
+        move || match compared {
+            COMPARED => Ok(()),
+            _ => Err(format!("{compared} cases have a script, expected {COMPARED}: is a new one left out by mistake?")
+                .into()),
+        };
+    trials.push(Trial::test("lua/how_many_cases", count));
+    trials
+}
+
+/// A build that a script can stand for.
+struct Plan {
+    /// Which of the case's builds.
+    number: usize,
+    file: String,
+    /// Options of `to_lua`.
+    options: Map<String, Value>,
+    /// Arguments of the script.
+    arguments: Vec<String>,
+}
+
+/// Cases a script cannot stand for, and why.
+const OUT: [(&str, &str); 2] = [
+    ("arg_proxy", "proxies reach RUN without the Dockerfile's doing: they are the command line's"),
+    ("mount_cache", "it counts its builds, and the script's is one more"),
+];
+
+/// Flags that say nothing about the image, and whether they have a value.
+const NOTHING: [(&str, bool); 4] = [("--iidfile", true), ("--no-cache", false), ("--pull", false), ("-q", false)];
+
+/// Flags that `to_lua` has as lists, and as tables.
+const LISTS: [(&str, &str); 2] = [("--secret", "secrets"), ("--ssh", "ssh")];
+const TABLES: [(&str, &str); 2] = [("--build-context", "contexts"), ("--label", "labels")];
+/// And as one text.
+const TEXTS: [(&str, &str); 2] = [("--network", "network"), ("--target", "target")];
+
+fn expect(folder: &Path) -> Result<Expect, String> {
+    let path = folder.join("expect.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The last good build of a case; `None` when a script cannot stand for it.
+fn plan(name: &str, expect: &Expect) -> Result<Option<Plan>, String> {
+    let good = |build: &Expect| build.fails.is_none() && build.image.unwrap_or(true);
+    let Some((number, build)) = super::builds(expect).enumerate().filter(|(_, build)| good(build)).last() else {
+        return Ok(None); // Nothing is built: there is nothing to compare.
+    };
+    let context = build.context.as_deref().unwrap_or(".");
+    let is_folder = context != "-" && !context.contains("/") && !context.contains(".tar");
+    if OUT.iter().any(|(case, _)| *case == name) || build.stdin.is_some() || !is_folder {
+        return Ok(None); // The Dockerfile is a file, and the script's context a folder.
+    }
+    let file = format!("{context}/Dockerfile").trim_start_matches("./").into();
+    let mut plan = Plan { number, file, options: Map::new(), arguments: Vec::new() };
+    plan.options.insert("context".into(), context.into());
+    let mut words = build.args.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
+        let find = |list: &[(&str, &'static str)]| list.iter().find(|(flag, _)| flag == word).map(|(_, name)| *name);
+        if let Some(name) = find(&LISTS) {
+            let list = plan.options.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            list.as_array_mut().ok_or("no list")?.push(value()?.into());
+        } else if let Some(name) = find(&TABLES) {
+            let text = value()?;
+            let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+            plan.options.entry(name).or_insert_with(|| Value::Object(Map::new()))[key] = value.into();
+        } else if let Some(name) = find(&TEXTS) {
+            plan.options.insert(name.into(), value()?.into());
+        } else if word == "--build-arg" {
+            plan.arguments.push(value()?);
+        } else if word == "-f" {
+            plan.file = value()?;
+        } else if let Some((_, has_value)) = NOTHING.iter().find(|(flag, _)| flag == word) {
+            has_value.then(value).transpose()?;
+        } else {
+            return Err(format!("can a script stand for '{word}'? Add it to a list here"));
+        }
+    }
+    Ok(Some(plan))
+}
+
+fn same(folder: &Path) -> Result<Vec<String>, String> {
+    let web = Mutex::new(None);
+    let mut case = super::copy(folder, &web)?;
+    let plan = plan(&case.name, &case.expect)?.ok_or("no build")?;
+    // A name of its own: the case's other trials run at the same time.
+    case.name = format!("lua_{}", case.name);
+    let program = Program::shared()?;
+    for build in super::builds(&case.expect).take(plan.number + 1) {
+        case.prepare(&build.prepare)?;
+    }
+    let build = super::builds(&case.expect).nth(plan.number).ok_or("no build")?;
+    let built = program.build(&case, build)?;
+    if built.status != 0 {
+        return Ok(vec![format!("the build fails:\n{}", built.log)]);
+    }
+    let wanted = super::image(&program, &case, 0)?;
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let script = dir.path().join("build.lua").display().to_string();
+    write(&program, &case, &plan, &script)?;
+    let mut words = vec![script.as_str()];
+    words.extend(plan.arguments.iter().map(String::as_str));
+    let ran = program.run(case.dir.path(), &words, &build.env.clone().into_iter().collect(), b"")?;
+    let mut wrong = if ran.status == 0 {
+        differences(&super::image(&program, &case, 1)?, &wanted)
+    } else {
+        vec![format!("the script fails:\n{}", ran.log)]
+    };
+    if !wrong.is_empty() {
+        wrong.push(std::fs::read_to_string(&script).map_err(|e| e.to_string())?);
+    }
+    Ok(wrong)
+}
+
+/// Writes the script.
+fn write(program: &Program, case: &Case, plan: &Plan, script: &str) -> Result<(), String> {
+    let code = "fs.write(arg[1], dockerfile.to_lua(arg[2], json.decode(arg[3])))";
+    let mut options = plan.options.clone();
+    options.insert("tags".into(), image_name(case).into());
+    let options = Value::Object(options).to_string();
+    let outcome = program.run(case.dir.path(), &["-e", code, script, &plan.file, &options], &HashMap::new(), b"")?;
+    if outcome.status == 0 { Ok(()) } else { Err(format!("to_lua: {}", outcome.log)) }
+}
+
+/// What differs between the script's image and that of the build.
+fn differences(script: &Flat, build: &Flat) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for key in ["config", "author", "architecture", "os", "variant"] {
+        let [a, b] = [script, build].map(|image| image.config[key].clone());
+        if a != b {
+            wrong.push(format!("{key}: the script makes {a}, the build {b}"));
+        }
+    }
+    if script.layers == build.layers {
+        return wrong;
+    }
+    let [a, b] = [script, build].map(|image| image.layers.len());
+    if a != b {
+        wrong.push(format!("layers: the script makes {a}, the build {b}"));
+    }
+    for path in script.tree.keys().chain(build.tree.keys().filter(|path| !script.tree.contains_key(*path))) {
+        let [a, b] = [script, build].map(|image| image.tree.get(path).map(timeless));
+        if a != b {
+            wrong.push(format!("{path}: the script makes {a:?}, the build {b:?}"));
+        }
+    }
+    wrong
+}
+
+/// A node without a time of this run.
+fn timeless(node: &Node) -> Node {
+    let mtime = if node.mtime >= started() { 0 } else { node.mtime };
+    Node { mtime, ..node.clone() }
+}
+
+/// When this run began, in seconds.
+fn started() -> u64 {
+    static STARTED: OnceLock<u64> = OnceLock::new();
+    *STARTED.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
+}
