@@ -40,7 +40,15 @@ fn boot(parameter: &str) -> String {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
     let moonshell = Path::new(env!("CARGO_BIN_EXE_moonshell"));
     let made = Command::new(tests.join("initrd.sh"))
-        .args([moonshell, &modules, &tests, &tests_called("cgroups"), &tests_called("oci"), &cache().join("apparmor"), &initrd])
+        .args([
+            moonshell,
+            &modules,
+            &tests,
+            &tests_called("cgroups"),
+            &tests_called("oci"),
+            &cache().join("apparmor"),
+            &initrd,
+        ])
         .status()
         .unwrap();
     assert!(made.success());

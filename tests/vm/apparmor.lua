@@ -33,7 +33,6 @@ same(run(LABEL).stdout, ENFORCED .. "\n")
 same(s:out(LABEL), ENFORCED)
 same(run(LABEL, { init = true }).stdout, ENFORCED .. "\n")
 same(run(LABEL, { no_new_privileges = true, user = "7" }).stdout, ENFORCED .. "\n")
-same(run(LABEL, { userns = "100000" }).stdout, ENFORCED .. "\n")
 same(run(LABEL, { security_opt = { "apparmor=" .. PROFILE } }).stdout, ENFORCED .. "\n")
 same(run(LABEL, { privileged = true, security_opt = { "apparmor=" .. PROFILE } }).stdout, ENFORCED .. "\n")
 for _, opts in ipairs { { privileged = true }, { security_opt = { "apparmor=unconfined" } } } do
@@ -61,7 +60,7 @@ refused("x=$(cat /sys/kernel/mm/ksm/sleep_millisecs) && echo $x > /sys/kernel/mm
   { volumes = { "/sys:/sys" } })
 -- Processes of the host are out of reach, those of containers are not.
 refused("kill -0 1", { pid = "host" })
-refused("readlink /proc/1/exe", { pid = "host", cap_add = admin })
+refused("head -c 1 /proc/1/environ", { pid = "host", cap_add = admin })
 same(run("sleep 1000 & kill -0 $! && kill -9 $! && readlink /proc/1/exe").exit_code, 0)
 -- What belongs to a process can be written, and so can control groups and memory.
 same(run("echo 500 > /proc/self/oom_score_adj && echo x > /dev/shm/x && cat /dev/shm/x").stdout, "x\n")
@@ -76,8 +75,7 @@ same(c:inspect().AppArmorProfile, PROFILE)
 c:stop()
 same(c.exit_code, 3)
 -- After a boot the kernel has forgotten it.
-local function remove() fs.write("/sys/kernel/security/apparmor/.remove", PROFILE) end
-remove()
+host.run("printf %s " .. PROFILE .. " > /sys/kernel/security/apparmor/.remove")
 assert(not fs.read(LIST):find(PROFILE, 1, true))
 other [[container.get("kept"):start()]]
 same(c:out(LABEL), ENFORCED)
