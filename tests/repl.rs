@@ -146,6 +146,17 @@ fn expressions_print_statements_run_and_locals_survive() {
 }
 
 #[test]
+fn what_is_typed_ahead_is_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let mut s = session(home.path());
+    // All at once: some is read together with the first line, the rest while the prompt is away.
+    s.keys("x = 1\rx = x + 1\rhost.run('true') x = x + 1\rprint('x is ' .. x)\r");
+    s.until("x is 3");
+    s.until(PROMPT);
+    assert_eq!(s.end(), 0);
+}
+
+#[test]
 fn open_blocks_go_on_and_errors_do_not_end_the_session() {
     let home = tempfile::tempdir().unwrap();
     let mut s = session(home.path());
