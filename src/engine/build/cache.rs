@@ -14,7 +14,7 @@ use super::super::layer::LayerMeta;
 use super::super::progress::Task;
 use super::super::store::{Store, Workspace, random_id};
 use super::parts::{Part, parts_of_json};
-use super::record::{self, StepRecord};
+use super::record::{self, Draft, StepRecord};
 use super::{State, key_of};
 
 /// How a step is shown and kept, whatever it does.
@@ -149,16 +149,22 @@ impl State {
             }
             other => other?,
         };
-        let layer = match area {
-            Some(area) => Some(keep_layer(store, area)?),
+        let id = match &area {
+            Some(_) => Some(format!("step-{}", &random_id()?[..32])),
             None => None,
         };
-        let record = StepRecord { layer, created: now(engine), step: operation.step.clone(), remote: None };
-        if !self.is_held() {
+        let record = StepRecord { layer: id.clone(), created: now(engine), step: operation.step.clone(), remote: None };
+        // Before the layer is made durable, which makes it so too.
+        let draft = if self.is_held() { None } else { Some(record::draft(store, &record, output.as_deref())?) };
+        match (id, area) {
+            (Some(id), Some(area)) => keep_layer(store, &id, area)?,
+            _ => draft.as_ref().map_or(Ok(()), Draft::sync)?,
+        }
+        if let Some(draft) = draft {
             if !with_output {
                 self.note_inputs(store, key, operation, forced)?;
             }
-            record::write(store, key, &record, output.as_deref())?;
+            draft.keep(store, key, &record)?;
             engine.session().known().keys.insert(*key);
         }
         task.end("done");
@@ -189,13 +195,12 @@ fn look_up(engine: &Engine, key: &Digest, with_output: bool) -> Result<Option<Do
     Ok(Some(Done { key: *key, record, output, cached: true }))
 }
 
-/// Installs a layer under a fresh id, durably.
-pub(super) fn keep_layer(store: &Store, area: Workspace) -> Result<String> {
-    let id = format!("step-{}", &random_id()?[..32]);
+/// Installs the layer of a step. What is written is durable then, what things are called not yet: a power cut may undo
+/// the step.
+fn keep_layer(store: &Store, id: &str, area: Workspace) -> Result<()> {
     let mut meta = LayerMeta { diff_id: None, bytes: 0, entries: 0 };
     measure(&area.join("fs"), &mut meta)?;
-    store.install_layer(&id, area, &meta)?;
-    Ok(id)
+    store.place_layer(id, area, &meta)
 }
 
 fn measure(dir: &Path, meta: &mut LayerMeta) -> Result<()> {

@@ -217,7 +217,9 @@ impl Engine {
             }
             let output =
                 step.output.map(|number| store.read_blob(&artifact.blobs[number].0.digest, OUTPUT_BYTES as u64));
-            record::write(store, &step.key, &step.record, output.transpose()?.as_deref())?;
+            let draft = record::draft(store, &step.record, output.transpose()?.as_deref())?;
+            draft.sync()?;
+            draft.keep(store, &step.key, &step.record)?;
             steps += 1;
         }
         task.end("done");

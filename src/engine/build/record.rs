@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::super::digest::Digest;
 use super::super::error::{Error, Kind, OsContext, Result};
 use super::super::store::Store;
+use super::super::store::temporary::TemporaryFile;
 use super::remote::RemoteLayer;
 
 /// The use of a record is noted at most this often: a hit shall cost no write.
@@ -98,18 +99,48 @@ pub(super) fn read_output(store: &Store, key: &Digest) -> Option<Vec<u8>> {
     fs::read(path(store, key).with_extension("out")).ok()
 }
 
-/// Keeps a record, durably.
+/// A record that is written, but not in the cache.
+pub(super) struct Draft {
+    record: TemporaryFile,
+    output: Option<TemporaryFile>,
+}
+
+/// Writes a record and what its step printed.
 ///
 /// # Errors
 /// `os`.
-pub(super) fn write(store: &Store, key: &Digest, record: &StepRecord, output: Option<&[u8]>) -> Result<()> {
-    let path = path(store, key);
-    if let Some(output) = output {
-        store.write_file(&path.with_extension("out"), output)?;
-    }
-    keep_replaced(store, key, record)?;
+pub(super) fn draft(store: &Store, record: &StepRecord, output: Option<&[u8]>) -> Result<Draft> {
     let text = serde_json::to_vec(record).map_err(|e| Error::new(Kind::Internal, format!("a step's record: {e}")))?;
-    store.write_file(&path, &text)
+    let write = |bytes: &[u8]| -> Result<TemporaryFile> {
+        let mut file = store.temporary_file()?;
+        file.write_all(bytes).os(|| "write the record of a step")?;
+        Ok(file)
+    };
+    Ok(Draft { record: write(&text)?, output: output.map(write).transpose()? })
+}
+
+impl Draft {
+    /// Makes its bytes durable, where no file system is synced anyway before it is kept.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn sync(&self) -> Result<()> {
+        let mut files = self.output.iter().chain([&self.record]);
+        files.try_for_each(|file| file.as_file().sync_all()).os(|| "keep the record of a step")
+    }
+
+    /// Puts it into the cache. After a power cut it may be gone.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn keep(self, store: &Store, key: &Digest, record: &StepRecord) -> Result<()> {
+        let path = path(store, key);
+        if let Some(output) = self.output {
+            output.persist(&path.with_extension("out")).os(|| format!("write {}", path.display()))?;
+        }
+        keep_replaced(store, key, record)?;
+        self.record.persist(&path).os(|| format!("write {}", path.display()))
+    }
 }
 
 /// A layer that another process may stand on stays known when its step was taken again.
@@ -129,6 +160,10 @@ fn keep_replaced(store: &Store, key: &Digest, record: &StepRecord) -> Result<()>
 mod tests {
     use super::*;
 
+    fn keep(store: &Store, key: &Digest, record: &StepRecord, output: Option<&[u8]>) {
+        draft(store, record, output).unwrap().keep(store, key, record).unwrap();
+    }
+
     #[test]
     fn damaged_records_count_as_none() {
         let dir = tempfile::tempdir().unwrap();
@@ -136,7 +171,7 @@ mod tests {
         let key = Digest::of("key");
         let record = StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), remote: None };
         assert!(read(&store, &key).unwrap().is_none());
-        write(&store, &key, &record, Some(b"out")).unwrap();
+        keep(&store, &key, &record, Some(b"out"));
         assert_eq!(read(&store, &key).unwrap().unwrap().step, "RUN x");
         assert_eq!(read_output(&store, &key).unwrap(), b"out");
         for damage in ["", "{", "{\"layer\":7}", "\0\0\0"] {
@@ -154,7 +189,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let key = Digest::of("key");
         let record = StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), remote: None };
-        write(&store, &key, &record, None).unwrap();
+        keep(&store, &key, &record, None);
         let used = || fs::metadata(path(&store, &key)).unwrap().modified().unwrap();
         for (age, noted) in [(60, false), (3600, true)] {
             let then = SystemTime::now() - Duration::from_secs(age);

@@ -107,7 +107,8 @@ pub struct PackedLayer {
     pub media_type: MediaType,
 }
 
-/// Packs a tree (see [`pack`]) into a blob of the store, durably.
+/// Packs a tree (see [`pack`]) into a blob of the store. Its name is durable when another blob is committed, such as
+/// that of the image it belongs to.
 ///
 /// # Errors
 /// Those of [`pack`]; `invalid_argument` for a level out of range; the store is then as it was.
@@ -138,7 +139,7 @@ pub fn pack_to_blob(
             Ok(diff_id)
         })?
     };
-    let (digest, size) = blob.commit(None)?;
+    let (digest, size) = blob.keep(None)?;
     Ok(PackedLayer { diff_id, digest, size, media_type: compression.media_type() })
 }
 

@@ -224,12 +224,23 @@ impl Store {
         }
     }
 
-    /// Makes the tree in `workspace`'s `fs/` the layer `id`, durably: one `syncfs` for all its files, then one rename.
-    /// If the layer is there already the workspace is dropped.
+    /// Makes the tree in `workspace`'s `fs/` the layer `id`, durably. If the layer is there already the workspace is
+    /// dropped.
+    ///
+    /// # Errors
+    /// As [`Store::place_layer`].
+    pub fn install_layer(&self, id: &str, workspace: Workspace, meta: &LayerMeta) -> Result<()> {
+        self.place_layer(id, workspace, meta)?;
+        let layers = self.join("layers");
+        sync_dir(&layers).os(|| format!("sync {}", layers.display()))
+    }
+
+    /// The same, but after a power cut the layer may be gone, whole: one `syncfs` for all its files, and everything
+    /// else that was written before, then one rename.
     ///
     /// # Errors
     /// `invalid_argument` for a malformed id, `os`; the store is then as it was.
-    pub fn install_layer(&self, id: &str, workspace: Workspace, meta: &LayerMeta) -> Result<()> {
+    pub fn place_layer(&self, id: &str, workspace: Workspace, meta: &LayerMeta) -> Result<()> {
         check_id(id)?;
         if self.has_layer(id) {
             return Ok(());
@@ -237,7 +248,6 @@ impl Store {
         let text = serde_json::to_vec(meta).map_err(|e| Error::new(Kind::Internal, "describe a layer").caused_by(e))?;
         fs::write(workspace.join("layer.json"), text).os(|| format!("write the description of layer {id}"))?;
         sync_filesystem(workspace.path())?;
-        let layers = self.join("layers");
         let dir = self.layer_dir(id);
         // The link to a build step's folder that is gone. Whoever else finds it removes the same: a link.
         if fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_symlink()) && !dir.exists() {
@@ -250,10 +260,9 @@ impl Store {
         }
         match fs::rename(workspace.path(), &dir) {
             // Another process was faster.
-            Err(_) if self.has_layer(id) => return Ok(()),
-            other => other.os(|| format!("keep layer {id}"))?,
+            Err(_) if self.has_layer(id) => Ok(()),
+            // The workspace's name is gone, so dropping it removes nothing and gives back its lock.
+            other => other.os(|| format!("keep layer {id}")),
         }
-        // The workspace's name is gone, so dropping it removes nothing and gives back its lock.
-        sync_dir(&layers).os(|| format!("sync {}", layers.display()))
     }
 }

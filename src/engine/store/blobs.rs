@@ -26,11 +26,22 @@ impl Write for BlobWriter {
 }
 
 impl BlobWriter {
-    /// Makes the bytes durable and names them. `expected` is checked where given.
+    /// Makes the bytes durable and names them, durably. `expected` is checked where given.
     ///
     /// # Errors
     /// `integrity` when digest or size differ, `os`; the store is then as it was.
     pub fn commit(self, expected: Option<(Digest, u64)>) -> Result<(Digest, u64)> {
+        let dir = self.dir.clone();
+        let kept = self.keep(expected)?;
+        sync_dir(&dir).os(|| format!("keep blob {}", kept.0))?;
+        Ok(kept)
+    }
+
+    /// The same for one of several blobs: its name is durable when another one is committed.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::commit`].
+    pub fn keep(self, expected: Option<(Digest, u64)>) -> Result<(Digest, u64)> {
         let (file, digest, size) = self.file.finish();
         if let Some((want, want_size)) = expected {
             if size != want_size {
@@ -43,8 +54,7 @@ impl BlobWriter {
         let path = self.dir.join(digest.hex());
         let keep = || -> io::Result<()> {
             file.as_file().sync_all()?;
-            file.persist(&path)?;
-            sync_dir(&self.dir)
+            file.persist(&path)
         };
         keep().os(|| format!("keep blob {digest}"))?;
         Ok((digest, size))

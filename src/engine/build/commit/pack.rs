@@ -1,7 +1,7 @@
 //! Layers become blobs. A layer is packed once in each form; `cache/packed/` remembers its digests.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::super::super::Engine;
 use super::super::super::cancel::Cancel;
 use super::super::super::digest::Digest;
-use super::super::super::error::{Error, OsContext, Result};
+use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::image::Layer;
 use super::super::super::image::fetch::each;
 use super::super::super::layer::diff::{Compression, PackOptions, PackedLayer, pack_to_blob};
-use super::super::super::store::{Store, sync_dir};
+use super::super::super::store::temporary::TemporaryFile;
+use super::super::super::store::{Store, sync_filesystem};
 use super::super::{StateLayer, remote};
 use super::GZIP_LEVEL;
 
@@ -61,22 +62,51 @@ pub(super) fn pack_all(
         }
     }
     let done = Mutex::new((Vec::new(), Vec::new()));
+    let notes = Mutex::new(Vec::new());
     let result = each(&ids, engine.cancel(), &cancel, |id| {
         let mut new = Vec::new();
-        let packed = pack(engine, id, compression, &cancel, &mut new);
+        let result = pack(engine, id, compression, &cancel, &mut new);
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
         done.1.extend(new);
-        done.0.push((*id, packed?));
+        let (packed, note) = result?;
+        done.0.push((*id, packed));
+        notes.lock().unwrap_or_else(PoisonError::into_inner).extend(note);
         Ok(())
     });
     let (packed, new) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     fresh.extend(new);
     result?;
+    let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !notes.is_empty() {
+        // One time for all: notes, and the names of layers and steps.
+        sync_filesystem(engine.store().root())?;
+        notes.into_iter().try_for_each(Note::keep)?;
+    }
     let of = |layer: &StateLayer| match layer {
         StateLayer::Image(layer, media_type) => Some(Packed::of_image(layer, media_type)),
         layer => packed.iter().find(|(id, _)| *id == layer.id()).map(|(_, packed)| packed.clone()),
     };
     Ok(layers.iter().filter_map(of).collect())
+}
+
+/// What is remembered of a packed layer, not yet where it is looked for.
+struct Note {
+    file: TemporaryFile,
+    path: PathBuf,
+}
+
+impl Note {
+    fn new(store: &Store, path: PathBuf, packed: &Packed) -> Result<Note> {
+        let text =
+            serde_json::to_vec(packed).map_err(|e| Error::new(Kind::Internal, format!("a packed layer: {e}")))?;
+        let mut file = store.temporary_file()?;
+        file.write_all(&text).os(|| format!("write {}", path.display()))?;
+        Ok(Note { file, path })
+    }
+
+    fn keep(self) -> Result<()> {
+        self.file.persist(&self.path).os(|| format!("write {}", self.path.display()))
+    }
 }
 
 /// What a form of layer is called in the name of a note.
@@ -94,44 +124,48 @@ fn form(compression: Compression) -> String {
 /// # Errors
 /// `not_found` when it was pruned, `interrupted`, `os`.
 pub(in super::super) fn pack_step(engine: &Engine, id: &str) -> Result<Packed> {
-    pack(engine, id, Compression::Gzip(GZIP_LEVEL), engine.cancel(), &mut Vec::new())
+    let (packed, note) = pack(engine, id, Compression::Gzip(GZIP_LEVEL), engine.cancel(), &mut Vec::new())?;
+    if let Some(note) = note {
+        sync_filesystem(engine.store().root())?;
+        note.keep()?;
+    }
+    Ok(packed)
 }
 
-/// Packs a step's layer, or remembers that it is packed.
+/// Packs a step's layer, or remembers that it is packed. The note is to be kept when all is durable.
 fn pack(
     engine: &Engine,
     id: &str,
     compression: Compression,
     cancel: &Cancel,
     fresh: &mut Vec<PathBuf>,
-) -> Result<Packed> {
+) -> Result<(Packed, Option<Note>)> {
     let store = engine.store();
     let epoch = engine.config().source_date_epoch;
     let form = form(compression);
     let name = format!("{id}-{form}{}", epoch.map_or(String::new(), |epoch| format!("-{epoch}")));
     let path = store.join("cache/packed").join(&name);
     if let Some(known) = remembered(store, &path)? {
-        return Ok(known);
+        return Ok((known, None));
     }
     let _mine = store.lock_object(&format!("pack-{id}"), cancel)?;
     if let Some(known) = remembered(store, &path)? {
-        return Ok(known);
+        return Ok((known, None));
     }
     let media_type = compression.media_type().to_string();
     if !store.has_layer(id)
         && let Some(layer) = remote::bring_blob(engine, id, &media_type)?
     {
-        return Ok(Packed { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type });
+        let packed = Packed { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type };
+        return Ok((packed, None));
     }
     let options = PackOptions { clamp_mtime: epoch, ..PackOptions::default() };
     let layer = pack_to_blob(store, &store.layer_fs(id), compression, &options, cancel)?;
     fresh.extend([store.blob_path(&layer.digest), path.clone()]);
     link_layer(store, id, &layer.diff_id, fresh)?;
     let packed = Packed::new(layer);
-    let text = serde_json::to_vec(&packed)
-        .map_err(|e| Error::new(super::super::super::error::Kind::Internal, format!("a packed layer: {e}")))?;
-    store.write_file(&path, &text)?;
-    Ok(packed)
+    let note = Note::new(store, path, &packed)?;
+    Ok((packed, Some(note)))
 }
 
 fn remembered(store: &Store, path: &Path) -> Result<Option<Packed>> {
@@ -156,7 +190,7 @@ fn link_layer(store: &Store, id: &str, diff_id: &Digest, fresh: &mut Vec<PathBuf
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => {
             fresh.push(link);
-            other.and_then(|()| sync_dir(&layers)).os(|| format!("link layer {diff_id}"))
+            other.os(|| format!("link layer {diff_id}"))
         }
     }
 }
