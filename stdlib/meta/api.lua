@@ -305,6 +305,7 @@ local State = {}
 
 ---@class State.run.options
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -340,6 +341,7 @@ function State:run(cmd, opts) end
 
 ---@class State.out.options
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -377,6 +379,7 @@ function State:out(cmd, opts) end
 ---@field command? command Run this instead of a shell.
 ---@field input? string What it reads on standard input, instead of the terminal.
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -409,7 +412,7 @@ function State:shell(opts) end
 ---@class State.copy.options
 ---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
 ---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chown? string `USER[:GROUP]` of the image, or ids; folders on the way that are new get it, too. Default root, and from another state the owners files have there.
 ---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
 ---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
 ---@field link? boolean Make a layer that does not depend on what is below it. Default false.
@@ -428,7 +431,7 @@ function State:copy(src, dst, opts) end
 ---@class State.add.options
 ---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
 ---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chown? string `USER[:GROUP]` of the image, or ids; folders on the way that are new get it, too. Default root, and from another state the owners files have there.
 ---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
 ---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
 ---@field link? boolean Make a layer that does not depend on what is below it. Default false.
