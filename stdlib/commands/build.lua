@@ -296,8 +296,8 @@ end
 
 return {
   summary = "Build an image from a Dockerfile",
-  details = "The context is a folder, a tar file, a URL of one or of a git repository (`URL#REF:FOLDER`), or - for a "
-    .. "tar or a Dockerfile on standard input.",
+  details = "The context is a folder, a tar file, a URL of one, of a Dockerfile or of a git repository "
+    .. "(`URL#REF:FOLDER`), or - for a tar or a Dockerfile on standard input.",
   words = { { name = "context", shown = "CONTEXT", optional = true } },
   flags = flags,
   run = run,

@@ -121,7 +121,7 @@ local function check_order(self)
         local names, item = {}, nil
         for at = index, #path do
           names[#names + 1] = called(path[at])
-          item = item or path[at].needs[path[at + 1] or node]
+          item = path[at].needs[path[at + 1] or node] or item
         end
         names[#names + 1] = called(node)
         failure.at(item and item.place or node.place, failure.raise, "stages need each other: " .. table.concat(names, " -> "))

@@ -81,11 +81,35 @@ local function read_inside(context, file)
   failure.raise(("the context has no file '%s'"):format(file or "Dockerfile"), nil, "not_found")
 end
 
+-- The text that a URL serves, if it may be a Dockerfile: with a line that begins with FROM.
+local function served(url)
+  local text = api.build.scratch():add(url, "/Dockerfile", { unpack = false }):read "/Dockerfile"
+  local is_text = utf8.len(text) and not text:find("\0", 1, true)
+  return is_text and ("\n" .. text):find "\n%s*[Ff][Rr][Oo][Mm]%s" and text or nil
+end
+
+-- A Context; of a URL that serves a Dockerfile an empty one, and the text.
+local function open_context(source)
+  local ok, context = pcall(api.build.context, source)
+  if ok then
+    return context
+  end
+  local is_file = context.kind == "integrity" and source:find "^https?://[^#]+$"
+  local fine, text = pcall(is_file and served or error, source)
+  if not fine or not text then
+    error(context, 0)
+  end
+  local empty = api.fs.tempdir()
+  return api.build.context(empty.path), text, empty
+end
+
 -- A tar or a repository: what somebody else packed is read inside of it, never through links out of it.
 local function open_packed(source, file, text)
-  local context = api.build.context(source)
+  local context, only, held = open_context(source)
   local name = file
-  if not text then
+  if only and not text then
+    return { text = only, file = "Dockerfile", context = function() return context end, held = held }
+  elseif not text then
     text, name = read_inside(context, file)
   end
   local rules = { ignore_file = context:exists ".dockerignore" and ".dockerignore" or nil }

@@ -1,10 +1,13 @@
 //! Copying into a state, from the host, a context or another state, keyed by content.
 //!
 //! As Dockerfile's COPY has it: of a folder its contents are copied; a target that ends in `/` or is a folder takes
-//! things into it; several sources need such a target; parents are made; links are copied as links; the owner
-//! is root unless asked, or of another state's files the one they have. Times do not count for the cache, content, names, kinds and modes do.
+//! things into it; several sources need such a target; parents are made; links are copied as links, and several names of
+//! one file as that; the owner is root unless asked, or of another state's files the one they have. Times do not count for
+//! the cache, content, names, kinds and modes do.
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -301,6 +304,7 @@ impl Plan<'_> {
         for (above, looked) in &source.above {
             tree.folder(&self.into.join(above), Some(looks(looked, true)))?;
         }
+        let mut names = HashMap::new();
         for item in &source.items {
             engine.cancel().check()?;
             if source.unpack {
@@ -321,7 +325,11 @@ impl Plan<'_> {
                 Content::Link(to) => tree.link(&target, to, looks)?,
                 Content::Special(kind, number) => tree.special(&target, (*kind, *number), looks)?,
                 Content::File(_) => {
-                    tree.file_with(&target, looks, |file| copy_into(source, item, file, engine.cancel()))?;
+                    let id = (item.looked.dev, item.looked.ino);
+                    if !names.get(&id).map_or(Ok(false), |made| tree.name_again(&target, made))? {
+                        let fill = |file: &OwnedFd| copy_into(source, item, file, engine.cancel());
+                        names.insert(id, tree.file_with(&target, looks, fill)?);
+                    }
                 }
             }
         }

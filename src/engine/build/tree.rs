@@ -29,6 +29,13 @@ pub struct Looks {
     pub mtime: i64,
 }
 
+/// A file of the new layer.
+pub struct Made {
+    here: PathBuf,
+    // Device and inode: another file may have got its name since.
+    id: (u64, u64),
+}
+
 /// A folder of the new layer.
 struct Known {
     /// Without links.
@@ -189,7 +196,7 @@ impl TreeWriter {
         Ok(content.finish().1)
     }
 
-    /// Makes a file with the content that `fill` gives it; `fill` returns its extended attributes.
+    /// Makes a file with the content that `fill` gives it, and returns it; `fill` returns its extended attributes.
     ///
     /// # Errors
     /// `invalid_argument` when the path is a folder; `os`; those of `fill`.
@@ -198,7 +205,7 @@ impl TreeWriter {
         real: &Path,
         looks: Looks,
         fill: impl FnOnce(&OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>>,
-    ) -> Result<()> {
+    ) -> Result<Made> {
         let here = self.room(real)?;
         let what = || format!("write {}", real.display());
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here).os(what)?;
@@ -206,7 +213,26 @@ impl TreeWriter {
         let xattrs = fill(&file)?;
         let mtime = (looks.mtime, 0);
         let meta = Meta { mode: looks.mode, uid: looks.uid, gid: looks.gid, mtime, xattrs: &xattrs };
-        dress_file(&file, &meta).map_err(|e| e.context(what()))
+        dress_file(&file, &meta).map_err(|e| e.context(what()))?;
+        let stat = rustix::fs::fstat(&file).os(what)?;
+        Ok(Made { here, id: (stat.st_dev as _, stat.st_ino as _) })
+    }
+
+    /// Gives a file that was made another name. False when it cannot be: something took its place, or it has as many
+    /// names as a file can have.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the path is a folder; `os`.
+    pub fn name_again(&mut self, real: &Path, made: &Made) -> Result<bool> {
+        let here = self.room(real)?;
+        let is_same = |meta: fs::Metadata| (meta.dev(), meta.ino()) == made.id;
+        if !fs::symlink_metadata(&made.here).is_ok_and(is_same) {
+            return Ok(false);
+        }
+        match fs::hard_link(&made.here, &here) {
+            Err(e) if e.kind() == std::io::ErrorKind::TooManyLinks => Ok(false),
+            other => other.os(|| format!("link {}", real.display())).map(|()| true),
+        }
     }
 
     /// Moves something that is no folder here, as it is, from another folder of the store.

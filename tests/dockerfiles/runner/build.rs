@@ -33,6 +33,14 @@ pub fn base() -> Result<PathBuf, String> {
     variables.into_iter().find(|(name, _)| name == "BUSYBOX").map(|(_, path)| path.into()).ok_or("no archive".into())
 }
 
+/// The digest of its manifest.
+pub fn base_digest() -> Result<String, String> {
+    let output = Command::new("tar").args(["-xOf"]).arg(base()?).arg("index.json").output();
+    let index = output.map_err(|e| format!("tar: {e}"))?.stdout;
+    let index: serde_json::Value = serde_json::from_slice(&index).map_err(|e| format!("index.json: {e}"))?;
+    index["manifests"][0]["digest"].as_str().map(String::from).ok_or("the base has no digest".into())
+}
+
 impl Program {
     /// The one of the whole run.
     pub fn shared() -> Result<Arc<Program>, String> {

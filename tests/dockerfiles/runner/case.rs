@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::build::base_digest;
+
 /// `expect.json`; the README beside the cases says what each key means.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -86,10 +88,13 @@ impl Case {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         copy_tree(source, dir.path()).map_err(|e| format!("{}: {e}", source.display()))?;
         let web = web(&dir.path().join("www"));
-        let put = |text: String| text.replace("@DIR@", &dir.path().display().to_string()).replace("@WEB@", &web);
+        let put = |text: String| -> Result<String, String> {
+            let text = text.replace("@DIR@", &dir.path().display().to_string()).replace("@WEB@", &web);
+            if text.contains("@BASE@") { Ok(text.replace("@BASE@", &base_digest()?)) } else { Ok(text) }
+        };
         let path = dir.path().join("expect.json");
         let text = fs::read_to_string(&path).map_err(|e| format!("{name}/expect.json: {e}"))?;
-        let expect: Expect = serde_json::from_str(&put(text)).map_err(|e| format!("{name}/expect.json: {e}"))?;
+        let expect: Expect = serde_json::from_str(&put(text)?).map_err(|e| format!("{name}/expect.json: {e}"))?;
         fs::remove_file(path).map_err(|e| e.to_string())?;
         for entry in fs::read_dir(dir.path()).map_err(|e| e.to_string())?.flatten() {
             let file = entry.file_name().to_string_lossy().into_owned();
@@ -97,7 +102,7 @@ impl Case {
                 && file.to_lowercase().contains("dockerfile")
                 && text.contains('@')
             {
-                fs::write(entry.path(), put(text)).map_err(|e| e.to_string())?;
+                fs::write(entry.path(), put(text)?).map_err(|e| e.to_string())?;
             }
         }
         Ok(Case { name, expect, dir })

@@ -62,6 +62,9 @@ local kept = s:copy("/out/app", "/new/a", { from = built })
 check.same(kept:out "stat -c '%u:%g %a' /new /new/a | tr '\\n' ' '", "0:0 755 5:6 755 ")
 local given = s:copy("/out/app", "/new/a", { from = built, chown = "7:8" })
 check.same(given:out "stat -c '%u:%g %a' /new /new/a | tr '\\n' ' '", "7:8 755 7:8 755 ")
+local names = s:run "mkdir /d /e && echo 1 > /d/a && ln /d/a /d/b && cp /d/a /d/c && ln /d/a /e/a"
+check.same(s:copy("/d", "/copy", { from = names }):out "stat -c %h /copy/a /copy/b /copy/c | tr '\\n' ' '", "2 2 1 ")
+check.same(s:copy({ "/d/a", "/e/a" }, "/copy/", { from = names }):out "stat -c %h /copy/a", "1")
 local special = s:copy("/d", "/copy", { from = s:run "mkdir /d && mknod /d/null c 1 3 && mkfifo -m 600 /d/pipe" })
 check.same(special:out "stat -c '%n %F %t:%T %a' /copy/* | tr '\\n' ' '", "/copy/null character special file 1:3 644 /copy/pipe fifo 0:0 600 ")
 local img = built:commit "built:1"
