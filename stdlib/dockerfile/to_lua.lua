@@ -4,9 +4,11 @@
 local use = ...
 local api = use "dockerfile.api"
 local build = use "dockerfile.build"
+local failure = use "dockerfile.failure"
 local parser = use "dockerfile.parser"
 local platform = use "dockerfile.platform"
 local sources = use "dockerfile.sources"
+local steps = use "dockerfile.steps"
 local text = use "dockerfile.lua_text"
 local Stage = use "dockerfile.lua_stage"
 local write = use "dockerfile.lua_steps"
@@ -104,38 +106,65 @@ local function write_globals(script, parsed)
   end
 end
 
+-- What is known of an image that a stage starts from: its configuration, if it is here.
+local function known_config(node)
+  if not node.base or not node.base.outside then
+    return nil
+  end
+  local name = node.base.value and node.base.value:match "^docker%-image://(.+)$" or not node.base.value and node.base.ref
+  local ok, found = pcall(api.image.get, name or "")
+  return ok and found and found.config.config or nil
+end
+
+-- Puts triggers of images and stages in front of the instructions of stages that start from them.
+local function add_triggers(script)
+  local found
+  repeat
+    found = false
+    for _, node in ipairs((script.graph:reachable())) do
+      if not node.triggers then
+        node.triggers = 0
+        local texts = { table.unpack((known_config(node) or {}).OnBuild or {}) }
+        for _, item in ipairs(node.base and node.base.stage and node.base.stage.steps or {}) do
+          if item.keyword == "ONBUILD" and not node.base.replaced then
+            texts[#texts + 1] = item.trigger
+          end
+        end
+        if #texts > 0 then
+          failure.at(node.place, script.graph.trigger, script.graph, node, texts)
+          found = true
+        end
+      end
+    end
+  until not found
+end
+
+local PATH = ':env({ PATH = "' .. steps.PATH .. '" })'
+
 -- The expression a stage starts with.
 local function start(script, node)
   local stage = node.stage
-  if node.base and not node.base.outside then
+  if not node.base then
+    return 'build.scratch():workdir("/")' .. PATH
+  elseif not node.base.outside then
     return script.variables[node.base]
-  elseif not node.base then
-    return 'build.scratch():workdir("/"):env({ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" })'
   end
   local context, is_image = script:named_context(node.base)
   if context and not is_image then
-    return ('build.scratch():copy(".", "/", { from = %s })'):format(context)
+    return ('build.scratch():copy(".", "/", { from = %s })'):format(context) .. PATH
   end
   local options = { escape = script.escape }
   local base = context or text.expression(stage.base, script.global_variable, options)
   local wanted = stage.platform and text.expression(stage.platform, script.global_variable, options)
-  if wanted == text.quote(script.known.BUILDPLATFORM) then
-    wanted = nil -- What is pulled anyway.
+  if wanted and wanted ~= text.quote(script.known.BUILDPLATFORM) then
+    base = ("image.pull(%s, { platform = %s })"):format(base, wanted)
   end
-  return ("build.from(%s)"):format(wanted and ("image.pull(%s, { platform = %s })"):format(base, wanted) or base)
-end
-
--- The instructions of a stage; those its base has for it come first.
-local function steps_of(node)
-  local list = {}
-  for _, item in ipairs(node.base and not node.base.replaced and node.base.list or {}) do
-    if item.keyword == "ONBUILD" then
-      list[#list + 1] = parser.trigger(item.trigger, node.place)
-    end
+  local config = known_config(node)
+  local has_path = not config
+  for _, line in ipairs(config and config.Env or {}) do
+    has_path = has_path or line:sub(1, 5) == "PATH="
   end
-  local triggers = #list
-  table.move(node.list, 1, #node.list, #list + 1, list)
-  return list, triggers > 0
+  return ("build.from(%s)"):format(base) .. (has_path and "" or PATH)
 end
 
 local function write_stage(script, node)
@@ -151,7 +180,7 @@ local function write_stage(script, node)
     script = script,
     variable = variable,
     first = first,
-    triggered = node.triggered,
+    triggered = node.triggers > 0,
     arguments = {},
     constants = {},
     declared = { table.unpack(base and base.declared or {}) },
@@ -164,7 +193,7 @@ local function write_stage(script, node)
     end
   end
   script.stages[node] = out
-  for _, item in ipairs(node.items) do
+  for _, item in ipairs(node.list) do
     for _, comment in ipairs(item.comments or {}) do
       table.insert(out.pending, comment)
     end
@@ -281,10 +310,10 @@ return function(path, options)
   }, Script)
   script.graph = build.plan(parsed, { target = options.target, contexts = options.contexts })
   write_globals(script, parsed)
+  add_triggers(script)
   local stages = script.graph:reachable()
   for _, node in ipairs(stages) do
-    node.items, node.triggered = steps_of(node)
-    table.move(node.items, 1, #node.items, #script.items + 1, script.items)
+    table.move(node.list, 1, #node.list, #script.items + 1, script.items)
   end
   local out
   for _, node in ipairs(stages) do

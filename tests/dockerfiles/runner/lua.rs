@@ -14,7 +14,7 @@ use super::case::{Case, Expect};
 use super::flat::{Flat, Node};
 
 /// How many cases a script stands for. It changes with the cases; the rules below cannot leave out others unseen.
-const COMPARED: usize = 141;
+const COMPARED: usize = 142;
 
 /// The trials, for the cases in `folders`.
 pub fn trials(folders: &[PathBuf]) -> Vec<Trial> {
@@ -55,10 +55,8 @@ struct Plan {
 }
 
 /// Cases a script cannot stand for, and why.
-const OUT: [(&str, &str); 2] = [
-    ("arg_proxy", "proxies reach RUN without the Dockerfile's doing: they are the command line's"),
-    ("mount_cache", "it counts its builds, and the script's is one more"),
-];
+const OUT: [(&str, &str); 1] =
+    [("arg_proxy", "proxies reach RUN without the Dockerfile's doing: they are the command line's")];
 
 /// Flags that say nothing about the image, and whether they have a value.
 const NOTHING: [(&str, bool); 4] = [("--iidfile", true), ("--no-cache", false), ("--pull", false), ("-q", false)];
