@@ -25,7 +25,8 @@ if docker_ready && docker_base && docker_build_ready; then
     works docker $docker_build "$work/context" || docker_build=
 fi
 
-set -- -n moonshell "$MOONSHELL --no-cache $work/build.lua"
+own="$MOONSHELL build $options"
+set -- -n moonshell "$MOONSHELL --no-cache $work/build.lua" -n "moonshell, Dockerfile" "$own --no-cache $work/context"
 if [ -n "$buildah_build" ]; then
     set -- "$@" -n buildah "$buildah_build --layers --no-cache $work/context"
     # Its default, which keeps no layer of a step and so answers nothing from a cache later.
@@ -34,7 +35,7 @@ fi
 if [ -n "$docker_build" ]; then set -- "$@" -n docker "$docker_build --no-cache $work/context"; fi
 measure "build: 20 uncached \`run\` steps and the commit" 5 1 "buildah 0.1, docker 0.1" -N --warmup 1 "$@"
 
-set -- -n moonshell "$MOONSHELL $work/build.lua"
+set -- -n moonshell "$MOONSHELL $work/build.lua" -n "moonshell, Dockerfile" "$own $work/context"
 if [ -n "$buildah_build" ]; then set -- "$@" -n buildah "$buildah_build --layers $work/context"; fi
 if [ -n "$docker_build" ]; then set -- "$@" -n docker "$docker_build $work/context"; fi
 measure "build: the same again, nothing changed" 20 1 "ms 10" -N --warmup 2 "$@"

@@ -7,12 +7,21 @@
 -- A name of a branch or tag is looked up now, and what is checked out is the commit it led to: a build that should be
 -- the same tomorrow names the commit itself. Needs the `git` program on the host.
 
-local use = ...
+local use, core = ...
 local fail = use "fail"
 local git = {}
 
 local function is_commit(text)
   return (#text == 40 or #text == 64) and not text:find "%X"
+end
+
+-- A folder's name is no repository's address for build.context; git's rule for what is a folder: no `://`, and no `:`
+-- before the first `/`.
+local function address(url)
+  if url:find "://" or url:find "^[^/]*:" then
+    return url
+  end
+  return "file://" .. core.native.real_path(url)
 end
 
 --- The commit a branch, tag or `HEAD` of a repository leads to now.
@@ -64,7 +73,7 @@ function git.checkout(url, opts)
   end
   local commit = opts.commit or git.resolve(url, opts.ref)
   local fragment = "#" .. commit .. (opts.subdir and ":" .. opts.subdir or "")
-  return build.context(url .. fragment), commit
+  return build.context(address(url) .. fragment), commit
 end
 
 return git

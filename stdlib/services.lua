@@ -39,10 +39,11 @@ local function wait_ready(name, c, limit)
   -- From its start on, so that nothing that happened meanwhile is missed.
   for event in container.events { since = "1h", before = deadline, filters = filters } do
     if event.action == "die" then
-      fail("exit", ("service '%s' ended with status %s before it was ready"):format(name, tostring(c.exit_code)), {
+      local code = tonumber(event.attributes.exitCode)
+      fail("exit", ("service '%s' ended with status %s before it was ready"):format(name, code), {
         subject = name,
         stderr = tail(c),
-        exit_code = c.exit_code,
+        exit_code = code,
       })
     elseif event.attributes.health == "healthy" then
       return

@@ -30,12 +30,14 @@ enum Leave {
     Out,
     /// Its options: type and what of it is mounted are compared.
     Options,
+    /// Its type and what of it is mounted: the options are compared.
+    Source,
     /// One option.
     Word(&'static str),
 }
 
 /// Mounts that may differ, and why; a name with `/` at its end stands for all below.
-const MOUNTS: [(&str, Leave, &str); 14] = [
+const MOUNTS: [(&str, Leave, &str); 15] = [
     ("/", Leave::Word("nodev"), "the engine lets no device node on it be opened; crun mounts it anew without the word"),
     (
         "/dev",
@@ -43,6 +45,7 @@ const MOUNTS: [(&str, Leave, &str); 14] = [
         "the engine binds devices, so that nodes on it need not work; crun makes nodes there",
     ),
     ("/dev/full", Leave::Out, BOUND),
+    ("/dev/init", Leave::Source, "under the engine the program is the one file of a file system of its own"),
     ("/dev/null", Leave::Out, BOUND),
     ("/dev/random", Leave::Out, BOUND),
     ("/dev/tty", Leave::Out, BOUND),
@@ -208,6 +211,7 @@ fn mount(line: &str) -> (String, Option<String>) {
     let of_system = if kind == "overlay" { "" } else { of_system[2] };
     let looks = match rule {
         Some(Leave::Out) => None,
+        Some(Leave::Source) => Some(format!("{} [{tied}]", options.join(","))),
         Some(Leave::Options) => Some(format!("{kind} {root}")),
         _ => Some(format!("{kind} {root} {} [{tied}] {of_system}", options.join(","))),
     };

@@ -68,8 +68,9 @@ fn what_makes_no_sense_is_status_2() {
     let (status, _, stderr) = parts(moonshell(folder.path()).arg("biuld.lua").output().unwrap());
     let expected = "error: no such file or command: 'biuld.lua'\n  hint: did you mean 'build.lua'?\n";
     assert_eq!((status, stderr.as_str()), (2, expected));
-    let (_, _, stderr) = parts(moonshell(folder.path()).arg("build").output().unwrap());
-    assert!(stderr.contains("did you mean 'build.lua'?"));
+    std::fs::write(folder.path().join("deploy.lua"), "").unwrap();
+    let (_, _, stderr) = parts(moonshell(folder.path()).arg("deploy").output().unwrap());
+    assert!(stderr.contains("did you mean 'deploy.lua'?"));
 }
 
 #[test]

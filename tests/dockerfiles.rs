@@ -11,7 +11,7 @@
 //! whole/NAME             whole programs, with packages from where this machine gets its own
 //! ```
 //!
-//! All need root and are skipped, aloud, without it.
+//! All need root and are skipped, aloud, without it; docker and buildah build only with `MOONSHELL_TEST_PEERS=1`.
 
 #[path = "dockerfiles/runner/mod.rs"]
 mod runner;

@@ -27,7 +27,9 @@ fn every_script_runs() {
     let mut count = 0;
     for entry in std::fs::read_dir(project().join("scripts")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "lua") {
+        // That of packages needs a distribution: `tests/dockerfiles.rs` runs it.
+        let runs = path.extension().is_some_and(|ending| ending == "lua") && !path.ends_with("debian_packages.lua");
+        if runs {
             run(&path, root.path());
             count += 1;
         }

@@ -1,5 +1,5 @@
 //! The program on another kind of host: an older kernel (Debian's, 6.1) with cgroup v2 alone, or with v1 alone,
-//! booted in a virtual machine without hardware support.
+//! or with AppArmor, booted in a virtual machine without hardware support.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -40,7 +40,15 @@ fn boot(parameter: &str) -> String {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
     let moonshell = Path::new(env!("CARGO_BIN_EXE_moonshell"));
     let made = Command::new(tests.join("initrd.sh"))
-        .args([moonshell, &modules, &tests, &tests_called("cgroups"), &tests_called("oci"), &initrd])
+        .args([
+            moonshell,
+            &modules,
+            &tests,
+            &tests_called("cgroups"),
+            &tests_called("oci"),
+            &cache().join("apparmor"),
+            &initrd,
+        ])
         .status()
         .unwrap();
     assert!(made.success());
@@ -73,4 +81,10 @@ fn an_older_kernel_with_cgroup_v1() {
     assert!(text.contains("LASTING GOOD") && text.contains("LASTING 0"), "{text}");
     assert!(text.contains("test result: ok") && text.contains("CGROUPS 0, LEFT 0"), "{text}");
     assert!(text.contains("OCI 0, LEFT 0"), "{text}");
+}
+
+#[test]
+fn containers_with_apparmor() {
+    let text = boot("tests=apparmor");
+    assert!(text.contains("APPARMOR GOOD") && text.contains("APPARMOR 0"), "{text}");
 }

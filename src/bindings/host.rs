@@ -5,6 +5,7 @@ use mlua::{Lua, Table};
 use super::api::{Function, Param, Type, option};
 use super::class::{Class, object};
 use super::{Call, Outcome};
+use crate::engine::container::apparmor::{self, Support};
 use crate::engine::error::Result;
 use crate::engine::host::{RunOptions, RunResult, run};
 
@@ -48,7 +49,7 @@ pub fn rows() -> Vec<Function> {
         Function::new("host.info", "Describes the machine.", |call| {
             call.work(|at| info(at.config().root.display().to_string()), facts_table)
         })
-        .returns(Type::Table, "`hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `user`, `root`.")
+        .returns(Type::Table, "`hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `apparmor` (the profile of containers; nil without one), `warnings` (what they lack), `user`, `root`.")
         .example("print(host.info().kernel)"),
         Function::new("host.hostname", "Returns the machine's name.", |call| {
             call.value(rustix::system::uname().nodename().to_string_lossy().into_owned())
@@ -100,6 +101,7 @@ struct Facts {
     memory: u64,
     cgroup: u8,
     cpus: usize,
+    apparmor: Support,
     root: String,
 }
 
@@ -109,7 +111,7 @@ fn info(root: String) -> Result<Facts> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     #[allow(clippy::useless_conversion)] // the fields' width differs between architectures
     let memory = u64::from(memory.totalram) * u64::from(memory.mem_unit);
-    Ok(Facts { memory, cgroup: if unified { 2 } else { 1 }, cpus, root })
+    Ok(Facts { memory, cgroup: if unified { 2 } else { 1 }, cpus, apparmor: apparmor::support(), root })
 }
 
 fn facts_table(lua: &Lua, facts: Facts) -> mlua::Result<Table> {
@@ -121,6 +123,10 @@ fn facts_table(lua: &Lua, facts: Facts) -> mlua::Result<Table> {
     table.raw_set("cpus", facts.cpus)?;
     table.raw_set("memory", facts.memory)?;
     table.raw_set("cgroup", facts.cgroup)?;
+    if let Support::Ready(_) = facts.apparmor {
+        table.raw_set("apparmor", apparmor::DEFAULT)?;
+    }
+    table.raw_set("warnings", lua.create_sequence_from(facts.apparmor.warning())?)?;
     table.raw_set("user", rustix::process::geteuid().as_raw())?;
     table.raw_set("root", facts.root)?;
     Ok(table)

@@ -1,7 +1,7 @@
 //! Files of the host for scripts: whole trees copied and removed, names matched.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -25,13 +25,13 @@ pub struct Stat {
     pub modified: f64,
 }
 
-/// Describes a file; `None` when there is none. Links are not followed.
+/// Describes a file; `None` when there is none, not even a folder it could be in. Links are not followed.
 ///
 /// # Errors
 /// `permission` or `os`.
 pub fn stat(path: &Path) -> Result<Option<Stat>> {
     let meta = match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         other => other.os(|| format!("stat {}", path.display()))?,
     };
     let kind = match meta.file_type() {
@@ -111,7 +111,7 @@ pub fn list(path: &Path) -> Result<Vec<String>> {
 pub fn remove(path: &Path) -> Result<bool> {
     let what = || format!("remove {}", path.display());
     match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e).os(what),
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).os(what).map(|()| true),
         Ok(_) => fs::remove_file(path).os(what).map(|()| true),
@@ -162,7 +162,7 @@ fn copy_tree(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
 /// As [`copy`] and [`remove`].
 pub fn rename(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
     match fs::rename(from, to) {
-        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
             copy(from, to, cancel)?;
             remove(from).map(drop)
         }

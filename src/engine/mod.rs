@@ -145,6 +145,8 @@ struct Shared {
     spawner: Mutex<Option<Arc<Spawner>>>,
     // Compiled seccomp programs in memory files, by capabilities.
     filters: Mutex<Vec<(HashSet<Capability>, Arc<Filter>)>>,
+    // Whether the default AppArmor profile is loaded, once somebody has looked.
+    apparmor: Mutex<Option<bool>>,
     warned: Mutex<HashSet<String>>,
     session: build::record::Session,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use mlua::{Function, Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use super::{State, branches, folder_of, interrupt, load_prelude, panics, state};
 use crate::bindings::error::pair;
@@ -116,8 +116,10 @@ fn modules(lua: &Lua, native: &Table) -> mlua::Result<()> {
         None => Ok(None),
     };
     native.raw_set("builtin", lua.create_function(builtin)?)?;
-    let nearest = |_: &Lua, (word, words): (String, Vec<String>)| {
-        Ok(suggest::nearest(&word, words.iter().map(String::as_str)).map(String::from))
+    // Words come from files too, whose bytes are anything.
+    let nearest = |_: &Lua, (word, words): (LuaString, Vec<LuaString>)| {
+        let words: Vec<String> = words.iter().map(LuaString::to_string_lossy).collect();
+        Ok(suggest::nearest(&word.to_string_lossy(), words.iter().map(String::as_str)).map(String::from))
     };
     native.raw_set("nearest", lua.create_function(nearest)?)
 }

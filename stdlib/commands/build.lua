@@ -156,7 +156,7 @@ end
 -- `-` with a Dockerfile instead of a tar: no context at all.
 local function standard_input(options)
   local text = io.read "a"
-  local tar = text:sub(258, 262) == "ustar" or text:find "^\31\139" or text:find "^BZh" or text:find "^\253" .. "7zXZ"
+  local tar = text:sub(258, 262) == "ustar" or text:find "^\31\139" or text:find "^BZh" or text:find "^\xfd7zXZ"
     or text:find "^\40\181\47\253"
   if not tar then
     local empty = fs.tempdir()

@@ -27,6 +27,11 @@ return {
     fields.Images = #image.list()
     fields.ServerVersion = command.version
     fields.Driver = "overlay"
+    fields.SecurityOptions = { "name=seccomp,profile=default" }
+    if facts.apparmor then
+      table.insert(fields.SecurityOptions, 1, "name=apparmor")
+    end
+    fields.Warnings = facts.warnings
     fields.CgroupVersion = tostring(facts.cgroup)
     fields.KernelVersion = facts.kernel
     fields.OSType = "linux"
@@ -58,5 +63,9 @@ return {
     line("Name", fields.Name)
     line("Rootless", fields.Rootless)
     line("Root Dir", fields.RootDir)
+    line("Security Options", facts.apparmor and "apparmor seccomp" or "seccomp")
+    for _, text in ipairs(facts.warnings) do
+      command.warning(text)
+    end
   end,
 }

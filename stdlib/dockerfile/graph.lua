@@ -118,12 +118,12 @@ local function check_order(self)
   local function visit(node)
     for index, above in ipairs(path) do
       if above == node then
-        local names = {}
+        local names, item = {}, nil
         for at = index, #path do
           names[#names + 1] = called(path[at])
+          item = item or path[at].needs[path[at + 1] or node]
         end
         names[#names + 1] = called(node)
-        local item = path[#path].needs[node]
         failure.at(item and item.place or node.place, failure.raise, "stages need each other: " .. table.concat(names, " -> "))
       end
     end

@@ -25,17 +25,22 @@ local function beside(folder, name)
   return folder:gsub("/+$", "") .. "/" .. name
 end
 
+-- A file of ignore rules as a list.
+local function lines_of(content)
+  local lines = {}
+  for line in content:gmatch "[^\r\n]+" do
+    if line:sub(1, 1) ~= "#" then
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
 --- Where the ignore rules are: those beside the Dockerfile, else the context's; as options of build.context.
 function sources.rules(dockerfile, folder)
   local own = dockerfile and dockerfile .. ".dockerignore"
   if own and stat(own) then
-    local lines = {}
-    for line in api.fs.read(own):gmatch "[^\r\n]+" do
-      if line:sub(1, 1) ~= "#" then
-        lines[#lines + 1] = line
-      end
-    end
-    return { ignore = lines }
+    return { ignore = lines_of(api.fs.read(own)) }
   end
   return { ignore_file = stat(beside(folder, ".dockerignore")) and ".dockerignore" or nil }
 end
@@ -65,6 +70,32 @@ local function context_of(source, rules)
   end
 end
 
+-- The Dockerfile of a Context and its name: links in it lead nowhere else.
+local function read_inside(context, file)
+  for _, name in ipairs(file and { file } or { "Dockerfile", "dockerfile" }) do
+    local text = context:read(name)
+    if text then
+      return text, name
+    end
+  end
+  failure.raise(("the context has no file '%s'"):format(file or "Dockerfile"), nil, "not_found")
+end
+
+-- A tar or a repository: what somebody else packed is read inside of it, never through links out of it.
+local function open_packed(source, file, text)
+  local context = api.build.context(source)
+  local name = file
+  if not text then
+    text, name = read_inside(context, file)
+  end
+  local rules = { ignore_file = context:exists ".dockerignore" and ".dockerignore" or nil }
+  local own = name and context:read(name .. ".dockerignore")
+  if own then
+    rules = { ignore = lines_of(own) }
+  end
+  return { text = text, file = name or "Dockerfile", context = context_of(context, rules) }
+end
+
 --- Opens what a build reads: {text, file, context = function that returns the Context}. `options` has context, file
 --- and text.
 function sources.open(options)
@@ -74,29 +105,21 @@ function sources.open(options)
   end
   if sources.kind(source) ~= "string" then
     local name = file or "Dockerfile"
-    text = text or source:read(name) or (not file and source:read "dockerfile")
     if not text then
-      failure.raise(("the context has no file '%s'"):format(name), nil, "not_found")
+      text, name = read_inside(source, file)
     end
     return { text = text, file = name, context = function() return source end }
   end
   local found = stat(source)
-  local folder, remote = source, nil
-  if not (found and found.kind ~= "file") then
-    -- A tar, a repository: what is in it is a folder then.
-    if not found and not is_remote(source) and source ~= "-" then
-      failure.raise(("there is no folder '%s'"):format(source), nil, "not_found")
-    end
-    remote = api.build.context(source)
-    folder = remote.folder
+  if not found and not is_remote(source) and source ~= "-" then
+    failure.raise(("there is no folder '%s'"):format(source), nil, "not_found")
+  elseif not found or found.kind == "file" then
+    return open_packed(source, file, text)
+  elseif text then
+    return { text = text, file = file or "Dockerfile", context = context_of(source, sources.rules(file, source)) }
   end
-  if text then
-    local outside = options.file and options.file ~= "-" and options.file or nil
-    local context = context_of(remote or folder, sources.rules(outside, folder))
-    return { text = text, file = outside or "Dockerfile", context = context }
-  end
-  local path = find_file(folder, file)
-  local context = context_of(remote or folder, sources.rules(path, folder))
+  local path = find_file(source, file)
+  local context = context_of(source, sources.rules(path, source))
   return { text = api.fs.read(path), file = file or path:match "[^/]+$", context = context }
 end
 

@@ -206,27 +206,16 @@ local function all_mounts(run, item)
     local mount = mount_of(run, text)
     list[#list + 1], needs[mount.type] = mount, true
   end
-  for _, name in ipairs(run.scope:proxies()) do
-    -- As a secret: it is neither in the history nor in the cache's keys.
-    list[#list + 1], needs.secret = { type = "secret", id = "proxy." .. name, env = name }, true
-  end
   return list, needs
 end
 
--- The caller's secrets, and the proxies.
-local function secrets(run)
-  local all = {}
-  for id, secret in pairs(run.options.secrets or {}) do
-    if type(id) == "number" then
-      all[#all + 1] = secret
-    else
-      all[id] = secret
-    end
-  end
+-- Proxies that were given and not declared.
+local function proxies(run)
+  local env = {}
   for _, name in ipairs(run.scope:proxies()) do
-    all["proxy." .. name] = { value = run.scope.given[name] }
+    env[name] = run.scope.given[name]
   end
-  return all
+  return next(env) and env
 end
 
 local function insecure(run, item)
@@ -257,10 +246,11 @@ function steps.RUN(run, item)
   end
   local options = {
     env = run.scope:environment() or nil,
+    hidden_env = proxies(run) or nil,
     network = item.flags.network or run.options.network,
     privileged = insecure(run, item),
     mounts = #list > 0 and list or nil,
-    secrets = needs.secret and secrets(run) or nil,
+    secrets = needs.secret and run.options.secrets or nil,
     ssh = needs.ssh and run.options.ssh or nil,
     cache = run.options.cache,
     label = shown.label(run, item),

@@ -305,6 +305,7 @@ local State = {}
 
 ---@class State.run.options
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -340,6 +341,7 @@ function State:run(cmd, opts) end
 
 ---@class State.out.options
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -377,6 +379,7 @@ function State:out(cmd, opts) end
 ---@field command? command Run this instead of a shell.
 ---@field input? string What it reads on standard input, instead of the terminal.
 ---@field env? table<string, string|number|boolean> Variables for this step alone; false removes one.
+---@field hidden_env? table<string, string|number|boolean> The same, counting neither for the cache nor the history: for proxies.
 ---@field workdir? string Working folder for this step alone.
 ---@field user? string `USER[:GROUP]` for this step alone.
 ---@field network? "default"|"none"|"host" `host` (default) or `none`.
@@ -409,7 +412,7 @@ function State:shell(opts) end
 ---@class State.copy.options
 ---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
 ---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chown? string `USER[:GROUP]` of the image, or ids; folders on the way that are new get it, too. Default root, and from another state the owners files have there.
 ---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
 ---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
 ---@field link? boolean Make a layer that does not depend on what is below it. Default false.
@@ -428,7 +431,7 @@ function State:copy(src, dst, opts) end
 ---@class State.add.options
 ---@field from? State|Context|Image|string Copy from there instead: a state, a context, an image or its name.
 ---@field exclude? string|string[] What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.
----@field chown? string `USER[:GROUP]` of the image, or ids. Default root.
+---@field chown? string `USER[:GROUP]` of the image, or ids; folders on the way that are new get it, too. Default root, and from another state the owners files have there.
 ---@field chmod? string Octal mode, such as `"0755"`, or words, such as `"u=rwX,go=rX"`.
 ---@field parents? boolean Keep the folders of each source's path, from `/./` on if it has that. Default false.
 ---@field link? boolean Make a layer that does not depend on what is below it. Default false.
@@ -880,7 +883,7 @@ container = {}
 ---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
 ---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
 ---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
----@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=NAME|unconfined`, `systempaths=unconfined`.
 ---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
 ---@field memory? size Memory it may use.
 ---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
@@ -966,7 +969,7 @@ function container.run(image, cmd, opts) end
 ---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
 ---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
 ---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
----@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=NAME|unconfined`, `systempaths=unconfined`.
 ---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
 ---@field memory? size Memory it may use.
 ---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
@@ -1045,7 +1048,7 @@ function container.create(image, cmd, opts) end
 ---@field cap_drop? string[] Capabilities to take away; `ALL` for every one.
 ---@field no_new_privileges? boolean Refuse gaining privileges by setuid programs. Default false.
 ---@field seccomp? string `default`, `unconfined`, or a file with a profile in Docker's JSON form.
----@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.
+---@field security_opt? string[] `no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=NAME|unconfined`, `systempaths=unconfined`.
 ---@field device_cgroup_rules? string[] Further rules for devices, such as `c 42:* rmw`.
 ---@field memory? size Memory it may use.
 ---@field memory_swap? size|integer Memory and swap together; -1 for any amount.
@@ -1324,7 +1327,7 @@ function host.run(cmd, opts) end
 function host.out(cmd, opts) end
 
 ---Describes the machine.
----@return table # `hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `user`, `root`.
+---@return table # `hostname`, `kernel`, `cpus`, `memory` (bytes), `cgroup` (1 or 2), `apparmor` (the profile of containers; nil without one), `warnings` (what they lack), `user`, `root`.
 function host.info() end
 
 ---Returns the machine's name.

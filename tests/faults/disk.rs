@@ -8,19 +8,29 @@ use crate::support::run;
 /// A mounted file system; unmounted when dropped.
 pub struct Disk {
     dir: tempfile::TempDir,
+    /// Whether somebody who still uses it when it is dropped is a fault.
+    strict: bool,
 }
 
 impl Disk {
     /// Memory, with `mount -o` options such as `size=4m`.
     pub fn memory(options: &str) -> Disk {
-        let disk = Disk { dir: tempfile::tempdir().unwrap() };
+        let disk = Disk { dir: tempfile::tempdir().unwrap(), strict: true };
         run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", text(&disk.path())]);
+        disk
+    }
+
+    /// Memory for the files that other file systems are in. Mount namespaces that other tests make meanwhile have
+    /// copies of those mounts for a while, and with them the files.
+    pub fn for_images(options: &str) -> Disk {
+        let mut disk = Disk::memory(options);
+        disk.strict = false;
         disk
     }
 
     /// What an image file holds. Nothing is written to it unless somebody asks for it or memory runs short.
     pub fn file(image: &Path) -> Disk {
-        let disk = Disk { dir: tempfile::tempdir().unwrap() };
+        let disk = Disk { dir: tempfile::tempdir().unwrap(), strict: true };
         // A commit of the journal by the clock would write what nobody has asked to be written.
         run("mount", &["-t", "ext4", "-o", "loop,commit=300", text(image), text(&disk.path())]);
         disk
@@ -56,7 +66,7 @@ impl Drop for Disk {
             ended.is_ok_and(|status| status.success())
         };
         // Whoever still uses it after a failed test is about to be killed.
-        let unmounted = if std::thread::panicking() { unmount(&["-l"]) } else { unmount(&[]) };
+        let unmounted = if self.strict && !std::thread::panicking() { unmount(&[]) } else { unmount(&["-l"]) };
         assert!(unmounted || std::thread::panicking(), "cannot unmount {}", self.dir.path().display());
     }
 }

@@ -16,7 +16,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let bench = Bench { files: Disk::memory("size=400m") };
+        let bench = Bench { files: Disk::for_images("size=400m") };
         format(&bench.file("empty"), "96M", &["-E", "lazy_itable_init=1"]);
         bench
     }

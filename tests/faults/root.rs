@@ -104,12 +104,14 @@ impl Root {
         ids.iter().map(|id| (id.clone(), listing(&self.0.join("layers").join(id).join("fs"), true))).collect()
     }
 
-    /// Everything in it but empty folders.
+    /// Everything in it but empty folders, and the digests of files that were read: these stay known whatever comes of
+    /// the step that read them.
     pub fn content(&self) -> Listing {
         let all = listing(&self.0, true);
         let strip = |line: &str| line.split(" at ").next().unwrap().to_string();
         let empty = |path: &str| !all.keys().any(|other| other.starts_with(&format!("{path}/")));
         let kept = all.iter().filter(|(path, what)| !what.starts_with("folder") || !empty(path));
+        let kept = kept.filter(|(path, _)| !path.starts_with("cache/stat"));
         // A folder in which a file came and went has another time.
         kept.map(|(path, what)| (path.clone(), if what.starts_with("folder") { strip(what) } else { what.clone() }))
             .collect()

@@ -77,3 +77,12 @@ if [ "$(uname -m)" = x86_64 ] && [ ! -d "$cache/kernel/boot" ]; then
     mv "$download/root" "$cache/kernel"
     rm -rf "$download"
 fi
+
+# The compiler of AppArmor profiles, for that machine: downloaded, not installed.
+if [ "$(uname -m)" = x86_64 ] && [ ! -d "$cache/apparmor/sbin" ]; then
+    download=$(mktemp -d "$cache/apparmor.XXXXXX")
+    (cd "$download" && { apt-get download -qq apparmor 2>/dev/null || { apt-get update -qq && apt-get download -qq apparmor; }; } &&
+        dpkg -x ./*.deb root)
+    mv "$download/root" "$cache/apparmor"
+    rm -rf "$download"
+fi

@@ -114,7 +114,12 @@ fn copy_options() -> Vec<Param> {
             STRINGS,
             "What to leave out. From a context: rules as in `.dockerignore`; else one without `/` fits names anywhere.",
         ),
-        option("chown", Type::String, "`USER[:GROUP]` of the image, or ids. Default root."),
+        option(
+            "chown",
+            Type::String,
+            "`USER[:GROUP]` of the image, or ids; folders on the way that are new get it, too. Default root, and from \
+             another state the owners files have there.",
+        ),
         option("chmod", Type::String, "Octal mode, such as `\"0755\"`, or words, such as `\"u=rwX,go=rX\"`."),
         option(
             "parents",

@@ -38,6 +38,7 @@ pub fn limit_options() -> Vec<Param> {
 fn step_options() -> Vec<Param> {
     let mut rows = vec![
         option("env", Type::Map, "Variables for this step alone; false removes one."),
+        option("hidden_env", Type::Map, "The same, counting neither for the cache nor the history: for proxies."),
         option("workdir", Type::String, "Working folder for this step alone."),
         option("user", Type::String, "`USER[:GROUP]` for this step alone."),
         option("network", Type::OneOf(&["default", "none", "host"]), "`host` (default) or `none`."),
@@ -140,6 +141,7 @@ fn read_step(call: &Call) -> Result<StepOptions> {
     let network = if opts.string("network")?.as_deref() == Some("default") { None } else { network(opts)? };
     Ok(StepOptions {
         env: opts.changes("env")?,
+        hidden_env: opts.changes("hidden_env")?,
         workdir: opts.string("workdir")?,
         user: opts.string("user")?,
         network,

@@ -100,7 +100,7 @@ fn rights() -> Vec<Param> {
         option(
             "security_opt",
             STRINGS,
-            "`no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=PROFILE`, `systempaths=unconfined`.",
+            "`no-new-privileges`, `seccomp=FILE|unconfined`, `apparmor=NAME|unconfined`, `systempaths=unconfined`.",
         ),
         option("device_cgroup_rules", STRINGS, "Further rules for devices, such as `c 42:* rmw`."),
     ]
@@ -227,7 +227,7 @@ fn read_rights(opts: &LuaOptions, options: &mut Options) -> Result<()> {
             ("no-new-privileges", "" | "true") => options.no_new_privileges = true,
             ("no-new-privileges", "false") => options.no_new_privileges = false,
             ("seccomp", word) => options.seccomp = seccomp(word)?,
-            ("apparmor", "unconfined") => options.apparmor = None,
+            ("apparmor", "") => return Err(Error::invalid("security_opt apparmor names no profile")),
             ("apparmor", profile) => options.apparmor = Some(profile.into()),
             ("systempaths" | "unmask", _) => options.unmask = true,
             // SELinux labels: there is nothing to do on a host without it.

@@ -1,12 +1,14 @@
 //! Copying into a state, from the host, a context or another state, keyed by content.
 //!
 //! As Dockerfile's COPY has it: of a folder its contents are copied; a target that ends in `/` or is a folder takes
-//! things into it; several sources need such a target; parents are made; links are copied as links; owner is root
-//! unless asked. Times do not count for the cache, content, names, kinds and modes do.
+//! things into it; several sources need such a target; parents are made; links are copied as links; the owner
+//! is root unless asked, or of another state's files the one they have. Times do not count for the cache, content, names, kinds and modes do.
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use super::super::Engine;
 use super::super::digest::{Digest, Hashing};
@@ -21,7 +23,7 @@ use super::mode::ModeChange;
 use super::parts::Part;
 use super::reading::{copy_into, read_all};
 use super::source::{Content, Item, Search, Source, from_context, from_host, from_state};
-use super::stat_cache::StatCache;
+use super::stat_cache::{Looked, StatCache};
 use super::tree::{Looks, TreeWriter};
 use super::{State, key_of};
 
@@ -42,7 +44,7 @@ pub struct CopyOptions {
     /// What to leave out, relative to each source folder: rules as in `.dockerignore` for a context; elsewhere one
     /// without a slash fits names anywhere.
     pub exclude: Vec<String>,
-    /// `USER[:GROUP]` of the image; root by default.
+    /// `USER[:GROUP]` of the image; by default root, for another state's files the owner they have.
     pub owner: Option<String>,
     /// A change of the source's permission bits.
     pub mode: Option<ModeChange>,
@@ -96,6 +98,7 @@ impl State {
                 return Ok(None);
             }
             let mut tree = TreeWriter::new(engine.store(), below, unix_now(engine))?;
+            tree.set_maker(plan.owner);
             for source in found {
                 plan.write(engine, &mut tree, source)?;
             }
@@ -208,6 +211,11 @@ impl Plan<'_> {
         }
     }
 
+    /// The owner something of a source gets.
+    fn owner(&self, source: &Source, looked: &Looked) -> (u32, u32) {
+        if self.options.owner.is_none() && source.is_of_state() { looked.owner } else { self.owner }
+    }
+
     /// The permission bits something gets.
     pub fn mode(&self, mode: u32, is_folder: bool) -> u32 {
         self.options.mode.as_ref().map_or(mode & 0o7777, |change| change.apply(mode, is_folder))
@@ -222,23 +230,31 @@ impl Plan<'_> {
         };
         part(self.into.as_os_str().as_bytes())?;
         part(format!("{:?} {}", self.options.mode, self.options.owner.is_some()).as_bytes())?;
-        part(&[self.owner.0.to_be_bytes(), self.owner.1.to_be_bytes()].concat())?;
+        let bytes = |owner: (u32, u32)| [owner.0.to_be_bytes(), owner.1.to_be_bytes()].concat();
+        part(&bytes(self.owner))?;
         for source in found {
             for (above, looked) in &source.above {
                 part(above.as_os_str().as_bytes())?;
                 part(&self.mode(looked.mode, true).to_be_bytes())?;
+                part(&bytes(self.owner(source, looked)))?;
             }
             part(&[u8::from(source.unpack)])?;
             part(source.commit.as_deref().unwrap_or("").as_bytes())?;
             for item in source.items.iter().filter(|item| source.commit.is_none() || !item.path.starts_with(".git")) {
                 part(self.target(source, item)?.as_os_str().as_bytes())?;
+                let device;
                 let (kind, content): (u8, &[u8]) = match &item.content {
                     Content::Folder => (b'd', b""),
+                    Content::Special(kind, number) => {
+                        device = [u64::from(kind.as_raw_mode()), *number].map(u64::to_be_bytes).concat();
+                        (b's', &device)
+                    }
                     Content::Link(target) => (b'l', target.as_os_str().as_bytes()),
                     Content::File(digest) => (b'f', digest.as_ref().map_or(&[], |digest| &digest.bytes()[..])),
                 };
                 let mode = self.mode(item.looked.mode, kind == b'd').to_be_bytes();
                 part(&[kind, mode[0], mode[1], mode[2], mode[3]])?;
+                part(&bytes(self.owner(source, &item.looked)))?;
                 part(content)?;
             }
         }
@@ -258,23 +274,32 @@ impl Plan<'_> {
                 let is_folder = matches!(item.content, Content::Folder);
                 let value = match &item.content {
                     Content::Folder => "folder".to_string(),
+                    Content::Special(FileType::Fifo, _) => "pipe".to_string(),
+                    Content::Special(_, number) => format!("device {number:x}"),
                     Content::Link(to) => format!("-> {}", to.display()),
                     Content::File(digest) => digest.as_ref().map_or_else(String::new, Digest::to_string),
                 };
                 let mode = self.mode(item.looked.mode, is_folder);
-                parts.push(Part::file(target.display().to_string(), format!("{mode:04o} {value}")));
+                let owner = match self.owner(source, &item.looked) {
+                    owner if owner == self.owner => String::new(),
+                    (uid, gid) => format!(" {uid}:{gid}"),
+                };
+                parts.push(Part::file(target.display().to_string(), format!("{mode:04o}{owner} {value}")));
             }
         }
         parts
     }
 
     fn write(&self, engine: &Engine, tree: &mut TreeWriter, source: &Source) -> Result<()> {
-        let looks = |mode, mtime| Looks { mode, uid: self.owner.0, gid: self.owner.1, mtime };
+        let looks = |looked: &Looked, is_folder| {
+            let (uid, gid) = self.owner(source, looked);
+            Looks { mode: self.mode(looked.mode, is_folder), uid, gid, mtime: looked.mtime.0 }
+        };
         if self.is_folder && !source.items.is_empty() {
             tree.folder(&self.into, None)?;
         }
         for (above, looked) in &source.above {
-            tree.folder(&self.into.join(above), Some(looks(self.mode(looked.mode, true), looked.mtime.0)))?;
+            tree.folder(&self.into.join(above), Some(looks(looked, true)))?;
         }
         for item in &source.items {
             engine.cancel().check()?;
@@ -283,7 +308,7 @@ impl Plan<'_> {
                 continue;
             }
             let is_folder = matches!(item.content, Content::Folder);
-            let looks = looks(self.mode(item.looked.mode, is_folder), item.looked.mtime.0);
+            let looks = looks(&item.looked, is_folder);
             let mut target = self.target(source, item)?;
             if !source.is_folder && !self.is_folder {
                 // The target itself: a link there stands for what it leads to.
@@ -294,6 +319,7 @@ impl Plan<'_> {
                     tree.folder(&target, Some(looks))?;
                 }
                 Content::Link(to) => tree.link(&target, to, looks)?,
+                Content::Special(kind, number) => tree.special(&target, (*kind, *number), looks)?,
                 Content::File(_) => {
                     tree.file_with(&target, looks, |file| copy_into(source, item, file, engine.cancel()))?;
                 }

@@ -32,6 +32,8 @@ const HOST_NAME: &str = "moonshell";
 pub struct StepOptions {
     /// Variables for this step alone.
     pub env: Vec<(String, Option<String>)>,
+    /// Further variables for this step alone, which count for nothing that is kept: not the key, not the history.
+    pub hidden_env: Vec<(String, Option<String>)>,
     /// Working folder for this step alone.
     pub workdir: Option<String>,
     /// `USER[:GROUP]` for this step alone.
@@ -250,7 +252,7 @@ impl State {
             if ending.code == 0 {
                 return run.mounts.iter().try_for_each(|mount| mount.check(run.engine));
             }
-            let line = if let [_, _, line] = run.argv { line.clone() } else { run.argv.join(" ") };
+            let line = if let [_, _, line] = run.argv { first_line(line) } else { first_line(&run.argv.join(" ")) };
             let stderr = String::from_utf8_lossy(&tail).into_owned();
             let error = Error::new(Kind::Exit, format!("command {ending}: {line}"));
             Err(error.with_exit(ExitDetail { code: ending.code, stderr }))
@@ -286,7 +288,13 @@ impl State {
         // A step's vector is complete: neither entry point nor command belong to it.
         (defaults.entrypoint, defaults.cmd) = (None, None);
         let all = Options {
-            env: ready.env.drain(..).chain(options.env.iter().cloned()).collect(),
+            env: options
+                .hidden_env
+                .iter()
+                .cloned()
+                .chain(ready.env.drain(..))
+                .chain(options.env.iter().cloned())
+                .collect(),
             workdir: options.workdir.clone(),
             user: options.user.clone(),
             network: options.network.clone().unwrap_or(Network::Host),
@@ -334,6 +342,14 @@ fn run_inputs<'a>(argv: &'a [String], options: &'a StepOptions, mounts: &'a [See
         hosts: &options.hosts,
         privileged: options.privileged,
         mounts: mounts.iter().map(Seen::key).collect(),
+    }
+}
+
+/// What a message shows of a script.
+fn first_line(text: &str) -> String {
+    match text.trim().split_once('\n') {
+        None => text.trim().to_string(),
+        Some((first, _)) => format!("{} ...", first.trim_end()),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
@@ -40,6 +40,8 @@ pub(super) struct Item {
 pub(super) enum Content {
     Folder,
     Link(PathBuf),
+    /// A pipe, or of a state a device with its number.
+    Special(FileType, u64),
     /// Of a file that was not read yet: none.
     File(Option<Digest>),
 }
@@ -98,11 +100,16 @@ impl Source {
         root.join(item.layer.as_ref().unwrap_or(&item.path))
     }
 
+    /// It is of a state, whose files have owners that mean something.
+    pub fn is_of_state(&self) -> bool {
+        self.root.is_none()
+    }
+
     fn check(self) -> Result<Source> {
         for item in &self.items {
             if matches!(item.content, Content::File(_)) && item.looked.kind() != FileType::RegularFile {
                 let label = self.label(item);
-                let message = format!("cannot copy {}: it is neither file, folder nor link", label.display());
+                let message = format!("cannot copy {}: it is neither file, folder, link nor pipe", label.display());
                 return Err(Error::invalid(message));
             }
         }
@@ -121,6 +128,7 @@ fn item(path: PathBuf, looked: Looked, link: Option<PathBuf>) -> Item {
     let content = match (looked.kind(), link) {
         (FileType::Directory, _) => Content::Folder,
         (_, Some(target)) => Content::Link(target),
+        (FileType::Fifo, _) => Content::Special(FileType::Fifo, 0),
         _ => Content::File(None),
     };
     Item { path, looked, content, layer: None }
@@ -131,7 +139,9 @@ fn folder(root: Root, filters: &[Filter<'_>], cancel: &Cancel) -> Result<Vec<Ite
     let stat = rustix::fs::fstat(root.fd()).os(|| format!("stat {}", root.path().display()))?;
     let below = list(&root, filters, cancel)?;
     let mut items = vec![item(PathBuf::new(), Looked::from(&stat), None)];
-    items.extend(below.into_iter().map(|listed| item(listed.path, listed.looked, listed.link)));
+    // A socket is nothing without the program that made it.
+    let below = below.into_iter().filter(|listed| listed.looked.kind() != FileType::Socket);
+    items.extend(below.map(|listed| item(listed.path, listed.looked, listed.link)));
     Ok(items)
 }
 
@@ -171,7 +181,7 @@ pub(super) fn from_context(context: &Context, source: &str, search: &Search) -> 
         if is_folder { root.list(&path).map(Some) } else { Ok(None) }
     };
     let mut sources = Vec::new();
-    for rest in expand(&wild, PathBuf::new(), names)? {
+    for rest in expand(&wild, search.parents, names)? {
         let found = in_context(context, source, &literal.join(&rest), &start.join(&rest), search)?;
         if found.is_none() && wild.is_empty() {
             return Err(missing(context, source, &literal));
@@ -303,7 +313,7 @@ pub(super) fn from_host(base: &Path, source: &str, search: &Search) -> Result<Ve
         entries.collect::<std::io::Result<Vec<_>>>().os(what).map(Some)
     };
     let wild: Vec<&str> = parts[wild..].iter().filter(|part| !matches!(**part, "" | ".")).copied().collect();
-    let matches = expand(&wild, PathBuf::new(), names)?;
+    let matches = expand(&wild, search.parents, names)?;
     matches.into_iter().map(|rest| on_host(source, &start.join(rest), search)).collect()
 }
 
@@ -352,7 +362,7 @@ pub(super) fn from_state(engine: &Engine, state: &State, source: &str, search: &
         _ => Ok(None),
     };
     let mut sources = Vec::new();
-    for rest in expand(&wild, PathBuf::new(), names)? {
+    for rest in expand(&wild, search.parents, names)? {
         let path = start.join(rest);
         let found = match view.find(&path)? {
             Some(found) => Some(found),
@@ -390,6 +400,10 @@ fn collect(path: PathBuf, found: Found, above: &Above, search: &Search, items: &
         false => None,
     };
     let mut first = item(path.clone(), Looked::from(&found.meta), link);
+    let kind = first.looked.kind();
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+        first.content = Content::Special(kind, found.meta.rdev());
+    }
     first.layer = Some(found.path.clone());
     items.push(first);
     if !found.meta.is_dir() {
@@ -399,7 +413,8 @@ fn collect(path: PathBuf, found: Found, above: &Above, search: &Search, items: &
         let Some(child) = found.child(&name)? else { continue };
         let path = path.join(&name);
         let (out, here) = search.exclude.leaves_out(&path, above);
-        if out && !(child.meta.is_dir() && search.exclude.may_keep_below(&path)) {
+        let is_socket = Looked::from(&child.meta).kind() == FileType::Socket;
+        if is_socket || out && !(child.meta.is_dir() && search.exclude.may_keep_below(&path)) {
             continue;
         }
         let before = items.len();

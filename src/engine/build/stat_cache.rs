@@ -38,6 +38,8 @@ pub(super) struct Looked {
     pub ino: u64,
     /// Kind and permission bits.
     pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
     pub size: u64,
     pub mtime: (i64, u32),
     pub ctime: (i64, u32),
@@ -49,6 +51,7 @@ impl From<&Stat> for Looked {
             dev: stat.st_dev as _,
             ino: stat.st_ino as _,
             mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
             size: stat.st_size as u64,
             mtime: (stat.st_mtime as _, stat.st_mtime_nsec as u32),
             ctime: (stat.st_ctime as _, stat.st_ctime_nsec as u32),
@@ -62,6 +65,7 @@ impl From<&fs::Metadata> for Looked {
             dev: meta.dev(),
             ino: meta.ino(),
             mode: meta.mode(),
+            owner: (meta.uid(), meta.gid()),
             size: meta.size(),
             mtime: (meta.mtime(), meta.mtime_nsec() as u32),
             ctime: (meta.ctime(), meta.ctime_nsec() as u32),
@@ -202,7 +206,7 @@ mod tests {
     use super::*;
 
     fn looked(ino: u64) -> Looked {
-        Looked { dev: 1, ino, mode: 0o100644, size: 5, mtime: (100, 1), ctime: (100, 2) }
+        Looked { dev: 1, ino, mode: 0o100644, owner: (0, 0), size: 5, mtime: (100, 1), ctime: (100, 2) }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct TreeWriter {
     // Folders whose times are set when everything in them is there.
     folders: Vec<(PathBuf, i64)>,
     now: i64,
+    // Who owns folders that have to be made.
+    maker: (u32, u32),
 }
 
 impl TreeWriter {
@@ -64,6 +66,7 @@ impl TreeWriter {
             known: HashMap::new(),
             folders: Vec::new(),
             now,
+            maker: (0, 0),
         };
         let looks = match lowers.last() {
             Some(lower) => looks_of(&fs::metadata(lower).os(|| format!("stat {}", lower.display()))?),
@@ -71,6 +74,11 @@ impl TreeWriter {
         };
         writer.dress_folder(&top, looks)?;
         Ok(writer)
+    }
+
+    /// The owner, from here on, of folders that have to be made and nobody asked for: root at first.
+    pub fn set_maker(&mut self, owner: (u32, u32)) {
+        self.maker = owner;
     }
 
     fn top(&self) -> PathBuf {
@@ -86,7 +94,7 @@ impl TreeWriter {
     }
 
     /// Makes sure that a folder exists in the new layer, with its parents; those that exist below keep their looks,
-    /// new ones get `looks` (only the last) or root's. Returns its resolved path.
+    /// new ones get `looks` (only the last) or are the maker's. Returns its resolved path.
     ///
     /// # Errors
     /// `invalid_argument` when something on the way is not a folder.
@@ -111,7 +119,7 @@ impl TreeWriter {
                 self.enter(parent, None)?;
             }
             make_dir(&here)?;
-            let fresh = Looks { mode: 0o755, uid: 0, gid: 0, mtime: self.now };
+            let fresh = Looks { mode: 0o755, uid: self.maker.0, gid: self.maker.1, mtime: self.now };
             let looks = found.map_or(looks.unwrap_or(fresh), |found| looks_of(&found.meta));
             self.dress_folder(&here, looks)?;
         }
@@ -219,6 +227,17 @@ impl TreeWriter {
         std::os::unix::fs::symlink(target, &here)
             .and_then(|()| std::os::unix::fs::lchown(&here, Some(looks.uid), Some(looks.gid)))
             .os(|| format!("link {}", real.display()))?;
+        set_time(&here, looks.mtime)
+    }
+
+    /// Makes a pipe or a device.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the path is a folder; `os`.
+    pub fn special(&mut self, real: &Path, (kind, device): (FileType, u64), looks: Looks) -> Result<()> {
+        let here = self.room(real)?;
+        mknodat(CWD, &here, kind, Mode::empty(), device).os(|| format!("create {}", real.display()))?;
+        dress(&here, looks)?;
         set_time(&here, looks.mtime)
     }
 

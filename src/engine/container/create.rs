@@ -246,6 +246,7 @@ impl Engine {
             cgroups: cgroups::host(),
             own_cgroup: cgroups::host() != cgroups::Host::None,
             seccomp: self.filter(options)?.seccomp.clone(),
+            apparmor: self.apparmor(options)?,
             devices: nodes(options)?,
             executable: &self.executable(),
         };

@@ -7,7 +7,7 @@ use super::super::error::Result;
 use super::monitor::read_spec;
 use super::options::{Network, Restart, Seccomp, Share, Source};
 use super::record::{self, Record, State, Status, Time};
-use super::signal;
+use super::{apparmor, signal};
 
 /// What stands for a time that never came.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -43,7 +43,7 @@ impl Engine {
             "Platform": "linux",
             "MountLabel": "",
             "ProcessLabel": process.and_then(|process| process.selinux_label().clone()).unwrap_or_default(),
-            "AppArmorProfile": process.and_then(|process| process.apparmor_profile().clone()).unwrap_or_default(),
+            "AppArmorProfile": apparmor_profile(&record, process),
             "HostConfig": host_config(&record),
             "GraphDriver": { "Name": "overlay", "Data": {
                 "LowerDir": record.rootfs.lowers.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":"),
@@ -222,6 +222,15 @@ fn security(record: &Record) -> Vec<String> {
         list.push("systempaths=unconfined".into());
     }
     list
+}
+
+fn apparmor_profile(record: &Record, process: Option<&oci_spec::runtime::Process>) -> String {
+    let given_up = record.options.privileged || record.options.apparmor.as_deref() == Some(apparmor::UNCONFINED);
+    match process.and_then(|process| process.apparmor_profile().clone()) {
+        Some(profile) => profile,
+        None if given_up && apparmor::support() != apparmor::Support::Off => apparmor::UNCONFINED.into(),
+        None => String::new(),
+    }
 }
 
 fn config(record: &Record, process: Option<&oci_spec::runtime::Process>) -> Value {

@@ -1,5 +1,6 @@
 //! Containers: from options to an OCI specification to a running process and its end.
 
+pub mod apparmor;
 pub mod birth;
 pub(super) mod bundle;
 pub mod capabilities;

@@ -75,6 +75,7 @@ impl Engine {
             cgroups: cgroups::host(),
             own_cgroup,
             seccomp: None,
+            apparmor: self.apparmor(options)?,
             devices: super::bundle::nodes(options)?,
             executable: &self.config().executable,
         };

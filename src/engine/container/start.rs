@@ -68,6 +68,8 @@ impl Engine {
         stdio: &[BorrowedFd<'_>],
     ) -> Result<OwnedFd> {
         self.fill_in_others(record)?;
+        // The host may have booted since it was made.
+        self.apparmor(&record.options)?;
         let (root, id) = (self.store().root().to_path_buf(), record.id.clone());
         let filter = self.filter(&record.options)?;
         let (attach, seccomp_flags) = (!stdio.is_empty(), filter.flags);

@@ -38,6 +38,17 @@ pub struct Flat {
 }
 
 impl Flat {
+    /// The same with `@DIR@` for a folder's path, in the names of paths and in links.
+    pub fn without(mut self, dir: &Path) -> Flat {
+        let dir = dir.display().to_string();
+        let put = |text: &str| text.replace(&dir, "/@DIR@");
+        self.tree = std::mem::take(&mut self.tree)
+            .into_iter()
+            .map(|(path, node)| (put(&path), Node { target: put(&node.target), ..node }))
+            .collect();
+        self
+    }
+
     /// Reads an archive.
     pub fn read(archive: &Path) -> Result<Flat, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;

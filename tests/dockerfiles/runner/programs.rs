@@ -24,7 +24,8 @@ pub fn trials(root: &Path) -> Vec<Trial> {
         let folder = root.join("whole").join(name);
         Trial::test(format!("whole/{name}"), move || test(&folder))
     };
-    programs.into_iter().map(trial).collect()
+    let example = Trial::test("whole/debian_packages", debian_packages);
+    programs.into_iter().map(trial).chain([example]).collect()
 }
 
 fn c_program(folder: &Path) -> Result<(), Failed> {
@@ -57,7 +58,7 @@ fn static_site(folder: &Path) -> Result<(), Failed> {
     build(&program, folder, "whole/site:1", &[])?;
     let (status, out) = said(&program, &["run", "-d", "--name", "site", "--network", "none", "whole/site:1"])?;
     assert_eq!(status, 0, "{out}");
-    let wait = "until nc -z 127.0.0.1 8080; do usleep 20000; done; cd /tmp; wget -q -O - http://127.0.0.1:8080/$0";
+    let wait = "until wget -q -O /dev/null http://127.0.0.1:8080/; do usleep 20000; done; cd /tmp; wget -q -O - http://127.0.0.1:8080/$0";
     let get = |page| said(&program, &["exec", "site", "timeout", "60", "sh", "-c", wait, page]);
     let pages = (get("hello.html")?, get("")?, get("missing")?.0);
     let removed = said(&program, &["rm", "-f", "site"])?;
@@ -65,6 +66,29 @@ fn static_site(folder: &Path) -> Result<(), Failed> {
     assert_eq!(pages.1, (0, "<ul>\n<li>about.html\n<li>hello.html\n</ul>\n".into()));
     assert_ne!(pages.2, 0);
     assert_eq!(removed.0, 0, "{}", removed.1);
+    Ok(())
+}
+
+/// The example of packages in `scripts/`, on a base that knows how this machine reaches them.
+fn debian_packages() -> Result<(), Failed> {
+    let Some(machine) = Machine::look()? else { return Ok(()) };
+    let program = Program::shared()?;
+    let proxies: String = proxies().iter().map(|(name, value)| format!("{name} = {value:?}, ")).collect();
+    let base = format!(
+        "build.from \"{}/debian:bookworm\":env {{ {proxies} }}
+            :write(\"/etc/apt/sources.list\", fs.read \"sources\"):write(\"/run/secrets/ca\", fs.read \"ca\")
+            :write(\"/etc/apt/apt.conf.d/99machine\", fs.read \"apt\"):commit \"here/debian:1\"",
+        registry()?
+    );
+    let run = |words: &[&str]| -> Result<String, Failed> {
+        let outcome = program.run(machine.dir.path(), words, &HashMap::new(), b"")?;
+        if outcome.status == 0 { Ok(outcome.log) } else { Err(outcome.log.into()) }
+    };
+    run(&["-e", &base])?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/debian_packages.lua");
+    run(&[script, "here/debian:1", "make"])?;
+    let (status, out) = said(&program, &["run", "--rm", "with-packages:1", "sh", "-c", "make -v; file -v"])?;
+    assert!(status == 0 && out.contains("GNU Make") && out.contains("magic file"), "{out}");
     Ok(())
 }
 

@@ -27,6 +27,7 @@ assert(fs.exists(p .. "/copy/e/n.lua") and fs.stat(p .. "/copy/link").kind == "l
 fs.copy(p .. "/a", p .. "/copy")
 assert(fs.read(p .. "/copy/a") == fs.read(p .. "/a"))
 fs.move(p .. "/copy", p .. "/moved")
+assert(not fs.exists(p .. "/moved/a/below") and fs.stat "/etc/passwd/below" == nil)
 assert(not fs.exists(p .. "/copy") and fs.exists(p .. "/moved/e"))
 assert(fs.remove(p .. "/moved") == true and fs.remove(p .. "/moved") == false)
 assert(fs.remove(p .. "/d/link") and fs.exists(p .. "/d/e"))

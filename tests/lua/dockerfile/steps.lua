@@ -45,7 +45,7 @@ local cases = {
   { "ENV a=2\nARG a\nENV b=$a", { 'env({a="2"}, {history="ENV a=2"})', 'env({history="ARG a"})', 'env({b="2"}, {history="ENV b=2"})' } },
   { "RUN x\nARG a=1", { [[run("x", {history="RUN /bin/sh -c x"})]], 'env({history="ARG a=1"})' } },
   { "ARG TARGETARCH BUILDPLATFORM TARGETVARIANT\nENV x=$TARGETARCH", { 'env({history="ARG TARGETARCH=arm64 BUILDPLATFORM=linux/amd64 TARGETVARIANT="})', 'env({x="arm64"}, {history="ENV x=arm64"})' }, { platform = "linux/arm64" } },
-  { "RUN x", { [[run("x", {history="RUN /bin/sh -c x", mounts={{env="HTTP_PROXY", id="proxy.HTTP_PROXY", type="secret"}}, secrets={proxy.HTTP_PROXY={value="p"}}})]] }, { args = { HTTP_PROXY = "p" } } },
+  { "RUN x", { [[run("x", {hidden_env={HTTP_PROXY="p"}, history="RUN /bin/sh -c x"})]] }, { args = { HTTP_PROXY = "p" } } },
   { "ARG HTTP_PROXY\nRUN x", { 'env({history="ARG HTTP_PROXY=p"})', [[run("x", {env={HTTP_PROXY="p"}, history="RUN |1 HTTP_PROXY=p /bin/sh -c x"})]] }, { args = { HTTP_PROXY = "p" } } },
   { "CMD a b", { [[cmd("a b", {history="CMD [\"/bin/sh\" \"-c\" \"a b\"]"})]] } }, { 'CMD ["a"]', { [[cmd({"a"}, {history="CMD [\"a\"]"})]] } },
   { 'ENTRYPOINT ["a"]', { [[entrypoint({"a"}, {history="ENTRYPOINT [\"a\"]"})]] } },

@@ -342,6 +342,9 @@ impl Keeper {
             let _ = std::fs::remove_file(self.folder.join("control"));
             self.write_state()
         };
+        if let (Some(ending), None) = (ending, &self.failed) {
+            self.tell_end(ending);
+        }
         if self.record.auto_remove && removed.is_ok() {
             self.event("destroy", &[]);
         }

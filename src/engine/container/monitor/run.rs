@@ -188,10 +188,6 @@ impl Keeper {
                 if let Some(health) = &mut self.state.health {
                     health.status = "unhealthy".into();
                 }
-                if self.state.oom_killed {
-                    self.event("oom", &[]);
-                }
-                self.event("die", &[("exitCode", &ending.code.to_string())]);
                 self.restart_at = self
                     .backoff
                     .next(self.record.restart, ending.code, self.state.stopped, began.elapsed())
@@ -211,6 +207,14 @@ impl Keeper {
         self.failed = Some(failure.clone());
     }
 
+    /// Tells of the end of a run, once that is written down: whoever hears of it may look.
+    pub(super) fn tell_end(&self, ending: Ending) {
+        if self.state.oom_killed {
+            self.event("oom", &[]);
+        }
+        self.event("die", &[("exitCode", &ending.code.to_string())]);
+    }
+
     /// Prepares the next run, if there is to be one.
     pub(super) fn again(&mut self, ending: Ending) -> bool {
         if self.restart_at.is_none() {
@@ -219,9 +223,10 @@ impl Keeper {
         self.state.status = Status::Restarting;
         self.state.restarts += 1;
         let oom = self.state.oom_killed;
-        self.clients.ended(&Report::Exited { code: ending.code, signal: ending.signal, oom });
         // A disk that takes no state must not end a service that could run.
         let _ = self.write_state();
+        self.tell_end(ending);
+        self.clients.ended(&Report::Exited { code: ending.code, signal: ending.signal, oom });
         true
     }
 

@@ -171,7 +171,7 @@ pub struct Options {
     pub no_new_privileges: bool,
     /// The system call filter.
     pub seccomp: Seccomp,
-    /// AppArmor profile; the kernel's default for the engine when not given.
+    /// AppArmor profile, `unconfined` for none; the engine's own when not given.
     pub apparmor: Option<String>,
     /// Hide and protect nothing below `/proc` and `/sys`.
     pub unmask: bool,

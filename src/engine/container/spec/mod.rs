@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     pub own_cgroup: bool,
     /// The system call filter, resolved for its capabilities.
     pub seccomp: Option<LinuxSeccomp>,
+    /// The AppArmor profile; none where there is none to have.
+    pub apparmor: Option<String>,
     /// The nodes behind the devices that were asked for.
     pub devices: Vec<LinuxDevice>,
     /// The engine's own binary, for containers that want an init.

@@ -65,7 +65,7 @@ pub fn process(
         .build()
         .map_err(internal)?;
     process.set_oom_score_adj(options.oom_score_adj);
-    process.set_apparmor_profile(options.apparmor.clone());
+    process.set_apparmor_profile(facts.apparmor.clone());
     Ok(process)
 }
 

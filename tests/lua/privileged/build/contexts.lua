@@ -84,10 +84,16 @@ for _, id in ipairs { "4294967295", "-1", "4294967296", "99999999999999999999", 
 end
 check.fails("not_found", "group 'none' is not in the image's /etc/group", nil, s.copy, s, "a.txt", "/x", { from = ctx, chown = "0:none" })
 check.fails("invalid_argument", "invalid owner ':5': expected USER[:GROUP]", nil, s.copy, s, "a.txt", "/x", { from = ctx, chown = ":5" })
--- special files are refused by name
+-- pipes are copied, sockets are not, devices refused by name
 host.run { "mkfifo", d .. "ctx/docs/fifo" }
-check.fails("invalid_argument", "cannot copy docs/fifo: it is neither file, folder nor link", nil, s.copy, s, "docs", "/x", { from = all })
+host.run { "python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", d .. "ctx/docs/socket" }
+local piped = s:copy("docs", "/x", { from = all })
+check.same(piped:stat("/x/fifo").kind, "fifo")
+check.same(piped:exists "/x/socket", false)
 check.same(s:copy("docs", "/x", { from = ctx }):exists "/x/fifo", false)
+host.run { "mknod", d .. "ctx/docs/null", "c", "1", "3" }
+check.fails("invalid_argument", "cannot copy docs/null: it is neither file, folder, link nor pipe", nil, s.copy, s, "docs", "/x", { from = all })
+fs.remove(d .. "ctx/docs/null")
 -- the target: links of the state lead inside it
 local linked = s:run "ln -s /etc /conf && ln -s ../../../../../etc /up && ln -s /etc/two /file"
 check.same(linked:copy("a.txt", "/conf/", { from = ctx }):read "/etc/a.txt", "a.txt")

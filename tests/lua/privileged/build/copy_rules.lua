@@ -47,10 +47,9 @@ check.fails("invalid_argument", "invalid mode '999'", "write octal digits in a s
 -- what is in the way
 check.fails("not_found", "cannot copy 'no/such': no such file or folder on the host", nil, s.copy, s, "no/such", "/x")
 check.fails("invalid_argument", "cannot copy into /etc/passwd: it is not a folder", nil, s.copy, s, d .. "src", "/etc/passwd")
-check.fails("invalid_argument", "cannot copy " .. d .. "fifo: it is neither file, folder nor link", nil, function()
-  host.run({ "mkfifo", d .. "fifo" })
-  s:copy(d .. "fifo", "/x")
-end)
+host.run({ "mkfifo", d .. "fifo" })
+check.same(s:copy(d .. "fifo", "/x"):stat("/x").kind, "fifo")
+check.fails("invalid_argument", "cannot copy /dev/null: it is neither file, folder, link nor pipe", nil, s.copy, s, "/dev/null", "/x")
 local _, loop = pcall(s.copy, s, d .. "src/loop", "/x")
 check.same(loop.kind == "os" or loop.kind == "invalid_argument" or loop, true)
 -- links in the image lead inside it
@@ -59,7 +58,12 @@ check.same(s:run "ln -s ../../../../../../etc /up":copy(d .. "src/one.c", "/up/o
 -- from another state or image
 local built = build.scratch():write("/out/app", "program", { mode = "0755", chown = "5:6" }):write("/out/doc", "text")
 check.same(tree(s:copy("/out", "/opt", { from = built }), "/opt"), ". ./app ./doc ")
-check.same(s:copy("/out/app", "/a", { from = built }):out "stat -c '%u:%g %a' /a", "0:0 755")
+local kept = s:copy("/out/app", "/new/a", { from = built })
+check.same(kept:out "stat -c '%u:%g %a' /new /new/a | tr '\\n' ' '", "0:0 755 5:6 755 ")
+local given = s:copy("/out/app", "/new/a", { from = built, chown = "7:8" })
+check.same(given:out "stat -c '%u:%g %a' /new /new/a | tr '\\n' ' '", "7:8 755 7:8 755 ")
+local special = s:copy("/d", "/copy", { from = s:run "mkdir /d && mknod /d/null c 1 3 && mkfifo -m 600 /d/pipe" })
+check.same(special:out "stat -c '%n %F %t:%T %a' /copy/* | tr '\\n' ' '", "/copy/null character special file 1:3 644 /copy/pipe fifo 0:0 600 ")
 local img = built:commit "built:1"
 check.same(s:copy("/out/doc", "/a", { from = img }):read "/a", "text")
 check.same(s:copy("/out/doc", "/a", { from = "built:1" }):read "/a", "text")
