@@ -9,7 +9,7 @@ local RESERVED = {}
 for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
   .. "while arg args build cache container context dockerfile env fs help host image io ipairs json math next os pairs "
   .. "package parallel pcall print registry require select string table tonumber tostring type utf8 volume network "
-  .. "error assert debug coroutine system"):gmatch "%S+" do
+  .. "error assert debug coroutine system load s secrets ssh"):gmatch "%S+" do
   RESERVED[word] = true
 end
 

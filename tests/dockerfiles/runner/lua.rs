@@ -14,7 +14,7 @@ use super::case::{Case, Expect};
 use super::flat::{Flat, Node};
 
 /// How many cases a script stands for. It changes with the cases; the rules below cannot leave out others unseen.
-const COMPARED: usize = 142;
+const COMPARED: usize = 153;
 
 /// The trials, for the cases in `folders`.
 pub fn trials(folders: &[PathBuf]) -> Vec<Trial> {
