@@ -32,6 +32,7 @@ pub fn rows() -> Vec<Function> {
         .param("path", Type::String, "The Dockerfile.")
         .option("context", Type::String, "The context the script takes. Default `.`.")
         .option("target", Type::String, "The stage to build. Default the last one.")
+        .option("args", Type::Map, "Values of ARGs that the script takes when it is given none.")
         .option("contexts", Type::Map, "Folders, URLs and images (`docker-image://NAME`) in the place of names.")
         .option("secrets", Type::List(&Type::String), "The script's secrets, as `id=ID,src=FILE` or `id=ID,env=NAME`.")
         .option("ssh", Type::List(&Type::String), "The script's agents and keys, as `default` or `ID=SOCKET`.")

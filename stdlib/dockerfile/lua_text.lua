@@ -41,10 +41,18 @@ function text.quote(value)
   end) .. '"'
 end
 
+local function is_plain(name)
+  return name:find "^[%a_][%w_]*$" and not (RESERVED[name] and load("local " .. name) == nil)
+end
+
 --- A table's key with its equals sign.
 function text.key(name)
-  local plain = name:find "^[%a_][%w_]*$" and not (RESERVED[name] and load("local " .. name) == nil)
-  return plain and name .. " = " or "[" .. text.quote(name) .. "] = "
+  return is_plain(name) and name .. " = " or "[" .. text.quote(name) .. "] = "
+end
+
+--- The expression for a table's field.
+function text.field(tbl, name)
+  return is_plain(name) and tbl .. "." .. name or tbl .. "[" .. text.quote(name) .. "]"
 end
 
 -- Where a long command may be cut: behind blanks, before && and ||, behind a semicolon, and where lines were joined.

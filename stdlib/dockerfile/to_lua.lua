@@ -62,10 +62,11 @@ end
 
 --- A local variable for an ARG; the same one where name and default are the same.
 function Script:argument(name, default)
+  default = self.given[name] and text.quote(self.given[name]) or default
   local key = name .. "\0" .. (default or "")
   if not self.declared[key] then
     local variable = text.name(name, self.taken)
-    local given = name:find "^[%a_][%w_]*$" and "args." .. name or "args[" .. text.quote(name) .. "]"
+    local given = text.field("args", name)
     self:line(("local %s = %s%s"):format(variable, given, default and " or " .. default or ""))
     self.needs_args = true
     self.declared[key] = { variable = variable, always = default ~= nil }
@@ -205,6 +206,22 @@ local function write_stage(script, node)
   return out
 end
 
+-- Values of ARGs by which bases are found: the caller's, and for those that have none a word that is no image.
+local function arguments_of(parsed, script)
+  local args = {}
+  for _, item in ipairs(parsed.args) do
+    for _, argument in ipairs(item.args) do
+      if argument.value == nil and not script.known[argument.name] then
+        args[argument.name] = "$" .. argument.name
+      end
+    end
+  end
+  for name, value in pairs(script.given) do
+    args[name] = value
+  end
+  return args
+end
+
 local ARGS = [[
 -- Arguments of this script: NAME=VALUE.
 local args = {}
@@ -292,6 +309,14 @@ local function tail(script, out, options)
   script:line("print(" .. text.call(out.variable .. ":commit", arguments, "") .. ".id)")
 end
 
+local function given_arguments(args)
+  local given = {}
+  for name, value in pairs(args or {}) do
+    given[name] = tostring(value)
+  end
+  return given
+end
+
 --- The script for the Dockerfile at `path`.
 return function(path, options)
   local parsed = parser.parse(api.fs.read(path), path)
@@ -306,9 +331,14 @@ return function(path, options)
     stages = {},
     needs = {},
     network = options.network,
+    given = given_arguments(options.args),
     known = platform.arguments(nil, options.target or parsed.stages[#parsed.stages].name),
   }, Script)
-  script.graph = build.plan(parsed, { target = options.target, contexts = options.contexts })
+  script.graph = build.plan(parsed, {
+    target = options.target,
+    contexts = options.contexts,
+    args = arguments_of(parsed, script),
+  })
   write_globals(script, parsed)
   add_triggers(script)
   local stages = script.graph:reachable()
