@@ -39,6 +39,7 @@ pub fn rows() -> Vec<Function> {
         .option("network", Type::OneOf(&["default", "none", "host"]), "Network of RUN.")
         .option("tags", STRINGS, "The image's name or names.")
         .option("labels", Type::Map, "Labels to put on the image.")
+        .option("squash", Type::AnyOf(&[Type::Boolean, Type::String]), "As of build.dockerfile.")
         .returns(Type::String, "The script.")
         .errors(&["not_found", "invalid_argument"])
         .example("fs.write(\"build.lua\", dockerfile.to_lua(\"Dockerfile\"))"),

@@ -302,6 +302,7 @@ local function tail(script, out, options)
   local more = text.map {
     { "author", out.author and text.quote(out.author) },
     { "labels", text.map(labels) },
+    { "squash", options.squash and (options.squash == "all" and '"all"' or "true") or nil },
   }
   local arguments = { #names > 0 and text.list(names, true) or more and "nil" or nil }
   arguments[#arguments + 1] = more

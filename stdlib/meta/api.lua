@@ -1215,6 +1215,7 @@ function dockerfile.parse(path) end
 ---@field network? "default"|"none"|"host" Network of RUN.
 ---@field tags? string|string[] The image's name or names.
 ---@field labels? table<string, string|number|boolean> Labels to put on the image.
+---@field squash? boolean|string As of build.dockerfile.
 
 ---Writes a Lua script that builds what a Dockerfile builds.
 ---ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become states. The script needs nothing but the functions of this reference.
