@@ -227,7 +227,7 @@ end
 -- The Lua script for --to-lua.
 local function script(options)
   local more = {}
-  for _, name in ipairs { "context", "target", "contexts", "secrets", "ssh", "network", "tags", "labels" } do
+  for _, name in ipairs { "context", "target", "args", "contexts", "secrets", "ssh", "network", "tags", "labels", "squash" } do
     more[name] = options[name]
   end
   return dockerfile.to_lua(options.file or options.context:gsub("/+$", "") .. "/Dockerfile", more)

@@ -9,7 +9,7 @@ local RESERVED = {}
 for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
   .. "while arg args build cache container context dockerfile env fs help host image io ipairs json math next os pairs "
   .. "package parallel pcall print registry require select string table tonumber tostring type utf8 volume network "
-  .. "error assert debug coroutine system"):gmatch "%S+" do
+  .. "error assert debug coroutine system load s secrets ssh"):gmatch "%S+" do
   RESERVED[word] = true
 end
 
@@ -41,10 +41,18 @@ function text.quote(value)
   end) .. '"'
 end
 
+local function is_plain(name)
+  return name:find "^[%a_][%w_]*$" and not (RESERVED[name] and load("local " .. name) == nil)
+end
+
 --- A table's key with its equals sign.
 function text.key(name)
-  local plain = name:find "^[%a_][%w_]*$" and not (RESERVED[name] and load("local " .. name) == nil)
-  return plain and name .. " = " or "[" .. text.quote(name) .. "] = "
+  return is_plain(name) and name .. " = " or "[" .. text.quote(name) .. "] = "
+end
+
+--- The expression for a table's field.
+function text.field(tbl, name)
+  return is_plain(name) and tbl .. "." .. name or tbl .. "[" .. text.quote(name) .. "]"
 end
 
 -- Where a long command may be cut: behind blanks, before && and ||, behind a semicolon, and where lines were joined.

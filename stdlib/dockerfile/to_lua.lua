@@ -4,9 +4,11 @@
 local use = ...
 local api = use "dockerfile.api"
 local build = use "dockerfile.build"
+local failure = use "dockerfile.failure"
 local parser = use "dockerfile.parser"
 local platform = use "dockerfile.platform"
 local sources = use "dockerfile.sources"
+local steps = use "dockerfile.steps"
 local text = use "dockerfile.lua_text"
 local Stage = use "dockerfile.lua_stage"
 local write = use "dockerfile.lua_steps"
@@ -60,10 +62,11 @@ end
 
 --- A local variable for an ARG; the same one where name and default are the same.
 function Script:argument(name, default)
+  default = self.given[name] and text.quote(self.given[name]) or default
   local key = name .. "\0" .. (default or "")
   if not self.declared[key] then
     local variable = text.name(name, self.taken)
-    local given = name:find "^[%a_][%w_]*$" and "args." .. name or "args[" .. text.quote(name) .. "]"
+    local given = text.field("args", name)
     self:line(("local %s = %s%s"):format(variable, given, default and " or " .. default or ""))
     self.needs_args = true
     self.declared[key] = { variable = variable, always = default ~= nil }
@@ -104,38 +107,65 @@ local function write_globals(script, parsed)
   end
 end
 
+-- What is known of an image that a stage starts from: its configuration, if it is here.
+local function known_config(node)
+  if not node.base or not node.base.outside then
+    return nil
+  end
+  local name = node.base.value and node.base.value:match "^docker%-image://(.+)$" or not node.base.value and node.base.ref
+  local ok, found = pcall(api.image.get, name or "")
+  return ok and found and found.config.config or nil
+end
+
+-- Puts triggers of images and stages in front of the instructions of stages that start from them.
+local function add_triggers(script)
+  local found
+  repeat
+    found = false
+    for _, node in ipairs((script.graph:reachable())) do
+      if not node.triggers then
+        node.triggers = 0
+        local texts = { table.unpack((known_config(node) or {}).OnBuild or {}) }
+        for _, item in ipairs(node.base and node.base.stage and node.base.stage.steps or {}) do
+          if item.keyword == "ONBUILD" and not node.base.replaced then
+            texts[#texts + 1] = item.trigger
+          end
+        end
+        if #texts > 0 then
+          failure.at(node.place, script.graph.trigger, script.graph, node, texts)
+          found = true
+        end
+      end
+    end
+  until not found
+end
+
+local PATH = ':env({ PATH = "' .. steps.PATH .. '" })'
+
 -- The expression a stage starts with.
 local function start(script, node)
   local stage = node.stage
-  if node.base and not node.base.outside then
+  if not node.base then
+    return 'build.scratch():workdir("/")' .. PATH
+  elseif not node.base.outside then
     return script.variables[node.base]
-  elseif not node.base then
-    return 'build.scratch():workdir("/"):env({ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" })'
   end
   local context, is_image = script:named_context(node.base)
   if context and not is_image then
-    return ('build.scratch():copy(".", "/", { from = %s })'):format(context)
+    return ('build.scratch():copy(".", "/", { from = %s })'):format(context) .. PATH
   end
   local options = { escape = script.escape }
   local base = context or text.expression(stage.base, script.global_variable, options)
   local wanted = stage.platform and text.expression(stage.platform, script.global_variable, options)
-  if wanted == text.quote(script.known.BUILDPLATFORM) then
-    wanted = nil -- What is pulled anyway.
+  if wanted and wanted ~= text.quote(script.known.BUILDPLATFORM) then
+    base = ("image.pull(%s, { platform = %s })"):format(base, wanted)
   end
-  return ("build.from(%s)"):format(wanted and ("image.pull(%s, { platform = %s })"):format(base, wanted) or base)
-end
-
--- The instructions of a stage; those its base has for it come first.
-local function steps_of(node)
-  local list = {}
-  for _, item in ipairs(node.base and not node.base.replaced and node.base.list or {}) do
-    if item.keyword == "ONBUILD" then
-      list[#list + 1] = parser.trigger(item.trigger, node.place)
-    end
+  local config = known_config(node)
+  local has_path = not config
+  for _, line in ipairs(config and config.Env or {}) do
+    has_path = has_path or line:sub(1, 5) == "PATH="
   end
-  local triggers = #list
-  table.move(node.list, 1, #node.list, #list + 1, list)
-  return list, triggers > 0
+  return ("build.from(%s)"):format(base) .. (has_path and "" or PATH)
 end
 
 local function write_stage(script, node)
@@ -151,7 +181,7 @@ local function write_stage(script, node)
     script = script,
     variable = variable,
     first = first,
-    triggered = node.triggered,
+    triggered = node.triggers > 0,
     arguments = {},
     constants = {},
     declared = { table.unpack(base and base.declared or {}) },
@@ -164,7 +194,7 @@ local function write_stage(script, node)
     end
   end
   script.stages[node] = out
-  for _, item in ipairs(node.items) do
+  for _, item in ipairs(node.list) do
     for _, comment in ipairs(item.comments or {}) do
       table.insert(out.pending, comment)
     end
@@ -174,6 +204,22 @@ local function write_stage(script, node)
   out:begin()
   out:say ""
   return out
+end
+
+-- Values of ARGs by which bases are found: the caller's, and for those that have none a word that is no image.
+local function arguments_of(parsed, script)
+  local args = {}
+  for _, item in ipairs(parsed.args) do
+    for _, argument in ipairs(item.args) do
+      if argument.value == nil and not script.known[argument.name] then
+        args[argument.name] = "$" .. argument.name
+      end
+    end
+  end
+  for name, value in pairs(script.given) do
+    args[name] = value
+  end
+  return args
 end
 
 local ARGS = [[
@@ -256,11 +302,20 @@ local function tail(script, out, options)
   local more = text.map {
     { "author", out.author and text.quote(out.author) },
     { "labels", text.map(labels) },
+    { "squash", options.squash and (options.squash == "all" and '"all"' or "true") or nil },
   }
   local arguments = { #names > 0 and text.list(names, true) or more and "nil" or nil }
   arguments[#arguments + 1] = more
   script:line ""
   script:line("print(" .. text.call(out.variable .. ":commit", arguments, "") .. ".id)")
+end
+
+local function given_arguments(args)
+  local given = {}
+  for name, value in pairs(args or {}) do
+    given[name] = tostring(value)
+  end
+  return given
 end
 
 --- The script for the Dockerfile at `path`.
@@ -277,14 +332,19 @@ return function(path, options)
     stages = {},
     needs = {},
     network = options.network,
+    given = given_arguments(options.args),
     known = platform.arguments(nil, options.target or parsed.stages[#parsed.stages].name),
   }, Script)
-  script.graph = build.plan(parsed, { target = options.target, contexts = options.contexts })
+  script.graph = build.plan(parsed, {
+    target = options.target,
+    contexts = options.contexts,
+    args = arguments_of(parsed, script),
+  })
   write_globals(script, parsed)
+  add_triggers(script)
   local stages = script.graph:reachable()
   for _, node in ipairs(stages) do
-    node.items, node.triggered = steps_of(node)
-    table.move(node.items, 1, #node.items, #script.items + 1, script.items)
+    table.move(node.list, 1, #node.list, #script.items + 1, script.items)
   end
   local out
   for _, node in ipairs(stages) do

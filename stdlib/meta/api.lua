@@ -1208,12 +1208,14 @@ function dockerfile.parse(path) end
 ---@class dockerfile.to_lua.options
 ---@field context? string The context the script takes. Default `.`.
 ---@field target? string The stage to build. Default the last one.
+---@field args? table<string, string|number|boolean> Values of ARGs that the script takes when it is given none.
 ---@field contexts? table<string, string|number|boolean> Folders, URLs and images (`docker-image://NAME`) in the place of names.
 ---@field secrets? string[] The script's secrets, as `id=ID,src=FILE` or `id=ID,env=NAME`.
 ---@field ssh? string[] The script's agents and keys, as `default` or `ID=SOCKET`.
 ---@field network? "default"|"none"|"host" Network of RUN.
 ---@field tags? string|string[] The image's name or names.
 ---@field labels? table<string, string|number|boolean> Labels to put on the image.
+---@field squash? boolean|string As of build.dockerfile.
 
 ---Writes a Lua script that builds what a Dockerfile builds.
 ---ARGs become variables, which the script's own arguments (`NAME=VALUE`) replace, and stages become states. The script needs nothing but the functions of this reference.

@@ -52,8 +52,10 @@ fn a_shell_in_a_state() {
     terminal.type_in("stty size; tty; cat /left; echo x > /made; echo $((40 + 2)) > /c/kept\r");
     terminal.until("half");
     assert!(terminal.screen().contains("33 77\r\n/dev/pts/0\r\n"), "{}", terminal.screen());
-    // Ctrl-C is the shell's.
-    terminal.type_in("sleep 1000\r\x03");
+    // Ctrl-C is the shell's; before the command runs it would be a letter of the line.
+    terminal.type_in("echo asleep-$((1 + 1)); sleep 1000\r");
+    terminal.until("asleep-2");
+    terminal.type_in("\x03");
     terminal.type_in("echo alive-$((1 + 1))\r");
     terminal.until("alive-2");
     terminal.type_in("exit 6\r");

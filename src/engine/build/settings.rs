@@ -7,7 +7,7 @@ use super::State;
 use super::cache::{Manner, Operation};
 
 impl State {
-    /// The state with one setting changed.
+    /// The state with one setting changed. One that changes nothing leaves the key as it is.
     ///
     /// # Errors
     /// `invalid_argument` for a malformed port, path or name.
@@ -15,7 +15,7 @@ impl State {
         let mut config = self.0.config.config.clone();
         let words = apply(&mut config, setting)?;
         let operation = Operation::new("config", &config, words, manner)?;
-        let key = self.key_after(&operation);
+        let key = if config == self.0.config.config { self.0.key } else { self.key_after(&operation) };
         Ok(self.after(key, None, operation).with_config(key, config))
     }
 }
@@ -34,6 +34,9 @@ mod tests {
         assert_eq!(two.config().config.env, ["A=2", "B="]);
         assert!(one.key() != two.key() && one.key() != base.key());
         assert_eq!(base.set(&Setting::Env(vec![("A".into(), Some("1".into()))]), &Manner::default()).unwrap(), one);
+        let again = one.set(&Setting::Env(vec![("A".into(), Some("1".into()))]), &Manner::default()).unwrap();
+        assert_eq!(again, one);
+        assert_eq!(again.config().history.len(), 2);
         let entry = one
             .set(&Setting::Cmd(Some(vec!["x".into()])), &Manner::default())
             .unwrap()

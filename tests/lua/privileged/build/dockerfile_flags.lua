@@ -70,6 +70,14 @@ local script = check.moonshell("build", "--to-lua", "-t", "by/script:1", "--labe
 check.same(script.exit_code, 0, script.stderr)
 check.has(script.stdout, 'network = "none"')
 check.has(script.stdout, 'commit("by/script:1", { labels = { l = "1" } })')
+-- and that script has nothing to do where the image was built already
+dockerfile_of("ARG V=1", "WORKDIR /w", "COPY other .", "LABEL v=$V", "RUN cat /proc/sys/kernel/random/uuid > $V")
+id = built("--build-arg", "V=2")
+fs.write(dir.path .. "/build.lua", check.moonshell("build", "--to-lua", dir.path).stdout)
+script = check.moonshell("--progress", "plain", dir.path .. "/build.lua", "V=2")
+local ran, known = check.steps(script.stderr)
+check.same({ #ran, #known, script.exit_code }, { 0, 3, 0 }, script.stderr)
+check.same(build.from((script.stdout:gsub("\n$", ""))):read "/w/2", build.from(id):read "/w/2")
 -- what is wrong is named
 refused("unknown flag '--nonsense'", "--nonsense", dir.path)
 refused("'x' for '--progress'", "--progress", "x", dir.path)
