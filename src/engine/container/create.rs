@@ -126,7 +126,7 @@ impl Engine {
     fn appear(&self, record: &mut Record, area: Workspace, found: &Found, options: &Options) -> Result<()> {
         record.name = names::reserve(self.store(), options.name.as_deref(), &record.id, self.cancel())?;
         let place = || {
-            record::write(&area.join("container.json"), record)?;
+            record::write_unseen(&area.join("container.json"), record)?;
             self.seed(record, &found.lowers)?;
             if !record.auto_remove {
                 make_durable(area.path())?;
@@ -251,7 +251,7 @@ impl Engine {
             executable: &self.executable(),
         };
         let spec = spec::make(options, &found.config, command, &facts)?;
-        record::write(&dir.join("config.json"), &spec)?;
+        record::write_unseen(&dir.join("config.json"), &spec)?;
         let image = &found.config;
         let stop = options.stop_signal.as_deref().or(image.stop_signal.as_deref()).filter(|name| !name.is_empty());
         let mut labels: BTreeMap<String, String> = image.labels.clone();

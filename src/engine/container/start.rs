@@ -208,6 +208,7 @@ impl Ends {
             detach: attachment.detach,
             signals: attachment.signals,
             timeout: attachment.timeout,
+            patience: None,
         };
         streams.with(manners)
     }
