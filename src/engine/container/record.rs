@@ -386,5 +386,7 @@ fn parse<T: for<'de> Deserialize<'de>>(text: &[u8], path: impl FnOnce() -> PathB
 
 /// The kernel's id of the host's current boot; empty where there is none.
 pub fn boot_id() -> String {
-    super::procfs::read_whole(Path::new("/proc/sys/kernel/random/boot_id")).map(|text| text.trim().to_string()).unwrap_or_default()
+    super::procfs::read_whole(Path::new("/proc/sys/kernel/random/boot_id"))
+        .map(|text| text.trim().to_string())
+        .unwrap_or_default()
 }

@@ -35,7 +35,7 @@ pub struct Run {
 impl Keeper {
     /// Starts the program.
     pub(super) fn start(&mut self) -> Result<()> {
-        let spec = read_spec(&self.folder)?;
+        let spec = self.spec.take().map_or_else(|| read_spec(&self.folder), Ok)?;
         let linux = spec.linux().as_ref();
         let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
         let path = linux.and_then(|linux| linux.cgroups_path().clone());
