@@ -264,6 +264,7 @@ impl Engine {
         let stop = options.stop_signal.as_deref().or(image.stop_signal.as_deref()).filter(|name| !name.is_empty());
         let mut labels: BTreeMap<String, String> = image.labels.clone();
         labels.extend(options.labels.iter().cloned());
+        let env = spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
         let record = Record {
             id: id.into(),
             name: String::new(),
@@ -272,6 +273,7 @@ impl Engine {
             image_id: found.image_id,
             manifest: found.manifest.clone(),
             argv: spec::arguments(options, image, command)?,
+            log: options.log.with_attributes(&labels, &env),
             labels,
             restart: options.restart,
             auto_remove: options.auto_remove,
@@ -280,7 +282,6 @@ impl Engine {
             stop_signal: stop.map_or(Ok(libc::SIGTERM), signal::parse)?,
             stop_timeout: options.stop_timeout.or(image.stop_timeout.map(|s| s.max(0) as u64)).unwrap_or(STOP_SECONDS),
             health: options.health.resolve(image.healthcheck.as_ref(), &spec::shell(image))?,
-            log: options.log.clone(),
             data,
             rootfs,
             options: Box::new(options.clone()),

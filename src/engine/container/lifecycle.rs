@@ -394,14 +394,6 @@ impl Engine {
         Ok(pruned)
     }
 
-    /// Bytes a container has written to its root file system.
-    ///
-    /// # Errors
-    /// `os`.
-    pub fn container_size(&self, record: &Record) -> Result<u64> {
-        super::usage::tree_bytes(&record.rootfs.upper)
-    }
-
     /// After a boot of the host: writes down what the boot ended, and starts what its policy wants started. Returns the
     /// names of those; what cannot be started is warned about.
     ///
