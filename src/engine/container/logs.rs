@@ -157,8 +157,20 @@ impl Reader {
         let watch = options.follow.then(|| watch(&path)).transpose()?;
         let newer = open_back_to(&path, None)?;
         let (file, buffer, skip) = (None, Vec::new(), 0);
-        let mut reader =
-            Reader { path, id, options, newer, file, buffer, skip, watch, turned: false, monitor: None, complete: false, over: false };
+        let mut reader = Reader {
+            path,
+            id,
+            options,
+            newer,
+            file,
+            buffer,
+            skip,
+            watch,
+            turned: false,
+            monitor: None,
+            complete: false,
+            over: false,
+        };
         if let Some(tail) = options.tail {
             reader.skip = reader.count()?.saturating_sub(tail);
         }

@@ -80,6 +80,8 @@ pub struct Keeper {
     listener: OwnedFd,
     pub(super) log: Option<Log>,
     pub(super) run: Option<Run>,
+    // The last run's control group was removed.
+    pub(super) cgroup_gone: bool,
     pub(super) restart_at: Option<Instant>,
     pub(super) backoff: Backoff,
     // Why the program did not start.
@@ -145,6 +147,7 @@ impl Keeper {
             checks: None,
             kill_at: None,
             run: None,
+            cgroup_gone: false,
             restart_at: None,
             backoff: Backoff::default(),
             failed: None,
@@ -339,7 +342,11 @@ impl Keeper {
         self.relay.end();
         self.state.monitor = 0;
         let removed = if self.record.auto_remove {
-            removal::remove_folder(&Store::attach(&self.root), &self.record, true)
+            let store = Store::attach(&self.root);
+            match self.cgroup_gone {
+                true => removal::remove_folder_alone(&store, &self.record, true),
+                false => removal::remove_folder(&store, &self.record, true),
+            }
         } else {
             let _ = std::fs::remove_file(self.folder.join("control"));
             self.write_state()

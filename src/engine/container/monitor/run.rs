@@ -39,6 +39,7 @@ impl Keeper {
         let linux = spec.linux().as_ref();
         let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
         let path = linux.and_then(|linux| linux.cgroups_path().clone());
+        self.cgroup_gone = false;
         let cgroup = path.map(|path| Cgroup::create(&path.to_string_lossy(), &resources)).transpose()?;
         match self.give_birth(&spec, cgroup.as_ref()) {
             Ok((child, rootfs)) => {
@@ -176,6 +177,7 @@ impl Keeper {
                 Err(error) if error.kind() == Kind::InUse => cgroup.kill_all().and_then(|()| cgroup.remove())?,
                 other => other?,
             }
+            self.cgroup_gone = true;
         }
         self.checks = None;
         self.kill_at = None;
