@@ -197,7 +197,7 @@ mod tests {
     fn rotation_keeps_the_promised_size() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let settings = Settings { keep: true, max_bytes: 10_000, max_files: 3 };
+        let settings = Settings { keep: true, max_bytes: 10_000, max_files: 3, ..Settings::default() };
         let mut log = Log::open(&path, &settings).unwrap();
         for number in 0..2_000 {
             log.write(Stream::Out, format!("line {number}\n").as_bytes());
