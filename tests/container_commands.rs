@@ -176,6 +176,23 @@ fn logs_keep_the_streams_apart() {
     assert_eq!(home.run(&["logs", "--until", "1h", "talk"]).1, "");
     let stamped = home.run(&["logs", "-t", "talk"]).1;
     assert!(stamped.lines().next().unwrap().ends_with("Z one") && stamped.starts_with("20"), "{stamped}");
+    // Without attributes there is still the blank.
+    assert_eq!(home.run(&["logs", "--details", "talk"]).1, " one\n three\n end");
+    let options = ["--label", "app=a b", "-e", "LANG=C", "--log-opt", "labels=app", "--log-opt", "env=LANG"];
+    home.run(&[&["run", "--name", "more"], &options[..], &["busybox:1", "echo", "hi"]].concat());
+    assert_eq!(home.out(&["logs", "--details", "more"]), "LANG=C,app=a+b hi\n");
+    let stamped = home.out(&["logs", "--details", "-t", "more"]);
+    assert!(stamped.ends_with("Z LANG=C,app=a+b hi\n"), "{stamped}");
+}
+
+#[test]
+fn sizes_are_its_own_and_with_what_is_below() {
+    let Some(home) = containers() else { return };
+    home.run(&["run", "--name", "box", "busybox:1", "sh", "-c", "head -c 5000 /dev/zero > /file"]);
+    let size = home.out(&["ps", "-as", "--format", "{{.Size}}"]);
+    let all = size.trim_end().strip_prefix("5kB (virtual ").and_then(|rest| rest.strip_suffix("MB)"));
+    // The busybox below has some two megabytes.
+    assert!(all.is_some_and(|all| all.parse::<f64>().is_ok_and(|all| all > 0.5)), "{size}");
 }
 
 #[test]

@@ -15,6 +15,22 @@ local function tail(text)
   return count >= 0 and count or nil
 end
 
+-- `name=value,...`, escaped as in the query of an address.
+local function details(attributes)
+  local function escape(word)
+    word = word:gsub("[^%w%-_.~ ]", function(byte)
+      return ("%%%02X"):format(byte:byte())
+    end)
+    return (word:gsub(" ", "+"))
+  end
+  local list = {}
+  for name, value in pairs(attributes or {}) do
+    list[#list + 1] = escape(name) .. "=" .. escape(value)
+  end
+  table.sort(list)
+  return table.concat(list, ",")
+end
+
 return {
   summary = "Show what a container has printed",
   words = containers.one,
@@ -27,7 +43,6 @@ return {
     { long = "until", value = "TIME", help = "Only what is older: a time, or a span such as 10m" },
   },
   run = function(args, flags)
-    -- What --details adds comes from log options that this log has not.
     local lines = containers.find(args.container):logs {
       ends = true,
       follow = flags.follow,
@@ -35,7 +50,8 @@ return {
       tail = tail(flags.tail),
       ["until"] = flags["until"] and time.point(flags["until"], "--until"),
     }
-    for text, stream, at in lines do
+    for text, stream, at, more in lines do
+      text = (flags.details and details(more) .. " " or "") .. text
       text = (flags.timestamps and time.rfc3339(at) .. " " or "") .. text
       if stream == "stderr" then
         -- The two streams may be one terminal or file: what came first goes first.

@@ -142,7 +142,8 @@ end
 getters.Status = containers.status
 
 function getters.Size(c)
-  return units.size(c:size())
+  local written, all = c:size()
+  return units.size(written) .. " (virtual " .. units.size(all) .. ")"
 end
 
 function getters.Names(c)

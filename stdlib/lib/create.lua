@@ -102,7 +102,7 @@ local health = {
   flag("health-timeout", nil, "TIME", "How long a check may take", { type = "duration" }),
   flag("no-healthcheck", nil, nil, "Take the image's health check away", { conflicts = { "health-cmd" } }),
   flag("log-driver", nil, "DRIVER", "Where its output is kept", { choices = { "json-file", "none" } }),
-  flag("log-opt", nil, "NAME=VALUE", "Option of the log: max-size, max-file", MANY),
+  flag("log-opt", nil, "NAME=VALUE", "Option of the log: max-size, max-file, labels, env", MANY),
 }
 
 --- All flags, and those in `more`, sorted by name.

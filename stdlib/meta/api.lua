@@ -213,7 +213,7 @@ function Container:shell(opts) end
 ---@field ends? boolean Keep line ends: a last line may have none, nor has a part of a very long one.
 
 ---Reads its log: an iterator of lines, each with its stream and time.
----Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.
+---Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970. Fourth comes a table of the labels and variables that `log_opts` asked for, if it did.
 ---@param opts? Container.logs.options
 ---@return function # `for line, stream, time in c:logs() do`.
 function Container:logs(opts) end
@@ -235,7 +235,7 @@ function Container:top() end
 function Container:port() end
 
 ---Bytes it has written to its root file system.
----@return integer # Bytes.
+---@return integer # Bytes; then the same with those of the layers below.
 function Container:size() end
 
 ---@class Container.copy_in.options
@@ -909,7 +909,7 @@ container = {}
 ---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
 ---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
 ---@field log_driver? string `json-file` (default) or `none`.
----@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`; `labels`, `env`: names of what to write down with each line.
 ---@field input? string What it reads on standard input.
 ---@field capture? boolean Keep the output in the result. Default false.
 ---@field check? boolean False: a status other than 0 is no error. Default true.
@@ -995,7 +995,7 @@ function container.run(image, cmd, opts) end
 ---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
 ---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
 ---@field log_driver? string `json-file` (default) or `none`.
----@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`; `labels`, `env`: names of what to write down with each line.
 
 ---Makes a container without starting it.
 ---@param image string|Image|State A name or id (a missing name is pulled), an Image or a State.
@@ -1074,7 +1074,7 @@ function container.create(image, cmd, opts) end
 ---@field restart? string `no` (default), `on-failure[:N]`, `always`, `unless-stopped`.
 ---@field health? table `{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.
 ---@field log_driver? string `json-file` (default) or `none`.
----@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`.
+---@field log_opts? table<string, string|number|boolean> `max-size`, `max-file`; `labels`, `env`: names of what to write down with each line.
 
 ---Makes a container and starts it in the background.
 ---It goes on when this program ends. A `<close>` variable stops and removes it.

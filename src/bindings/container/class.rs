@@ -337,13 +337,14 @@ fn looks() -> Vec<Function> {
         .example("print(#container.get(\"web\"):port())"),
         Function::new("size", "Bytes it has written to its root file system.", |call| {
             let id = call.this::<Handle>()?.touch();
-            let run = move |at: &runtime::Context| {
+            let run = move |at: &runtime::Context| -> Result<(u64, u64)> {
                 let engine = at.engine()?;
-                engine.container_size(&engine.container(&id)?)
+                let record = engine.container(&id)?;
+                Ok((engine.container_size(&record)?, engine.container_base_size(&record)?))
             };
-            call.work(run, |_, bytes| Ok(bytes))
+            call.work(run, |_, (written, below)| Ok((written, written + below)))
         })
-        .returns(Type::Integer, "Bytes.")
+        .returns(Type::Integer, "Bytes; then the same with those of the layers below.")
         .errors(&["not_found"])
         .example("print(container.get(\"web\"):size())"),
     ]

@@ -146,7 +146,11 @@ fn life() -> Vec<Param> {
             "`{cmd=, interval=, timeout=, retries=, start_period=, start_interval=, disable=}`.",
         ),
         option("log_driver", Type::String, "`json-file` (default) or `none`."),
-        option("log_opts", Type::Map, "`max-size`, `max-file`."),
+        option(
+            "log_opts",
+            Type::Map,
+            "`max-size`, `max-file`; `labels`, `env`: names of what to write down with each line.",
+        ),
     ]
 }
 

@@ -146,7 +146,8 @@ fn shell_row() -> Function {
 fn logs_row() -> Function {
     Function::new("logs", "Reads its log: an iterator of lines, each with its stream and time.", logs)
         .details(
-            "Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970.",
+            "Lines come without their line end; the stream is `stdout` or `stderr`, the time in seconds since 1970. \
+             Fourth comes a table of the labels and variables that `log_opts` asked for, if it did.",
         )
         .option("follow", Type::Boolean, "Go on with what comes, until it ends. Default false.")
         .option("tail", Type::Integer, "Only so many of the last lines.")
@@ -261,7 +262,11 @@ pub fn lines_class() -> Class {
                         let stream = if line.stream == Stream::Out { "stdout" } else { "stderr" };
                         let text =
                             lua.create_string(line.text.strip_suffix('\n').filter(|_| !ends).unwrap_or(&line.text))?;
-                        (text, stream, line.time.seconds()).into_lua_multi(lua)
+                        let mut values = (text, stream, line.time.seconds()).into_lua_multi(lua)?;
+                        if !line.attributes.is_empty() {
+                            values.push_back(Value::Table(lua.create_table_from(line.attributes)?));
+                        }
+                        Ok(values)
                     }
                 },
             )

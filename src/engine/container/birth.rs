@@ -47,7 +47,7 @@ pub struct Birth<'a> {
     pub cgroup: Vec<OwnedFd>,
     /// The folder of a cgroup v2 it is born in.
     pub cgroup_v2: Option<OwnedFd>,
-    /// Dies with its parent.
+    /// Dies with its parent, which lets it run on at once.
     pub bound: bool,
     /// So many descriptors from 3 up stay open for the program.
     pub preserve_fds: u32,
@@ -115,6 +115,8 @@ pub struct Child {
     pub pidfd: OwnedFd,
     /// Readable when there is a note, and at the end.
     pub notes: OwnedFd,
+    /// The word to run on waits for it already.
+    pub(super) let_go: bool,
 }
 
 /// The child's end of the socket.
@@ -130,14 +132,31 @@ pub fn spawn(mut birth: Birth<'_>) -> Result<Child> {
     let plan = Plan::new(spec)?;
     let sources = mounts::sources(spec, plan.has_user(), std::mem::take(&mut birth.given))?;
     let (notes, line) = pair()?;
+    // Where the parent has nothing to do for it meanwhile, it need not wait for the parent to be scheduled.
+    let let_go = birth.bound && !is_settled_by_parent(&plan, spec);
+    if let_go {
+        say_go(&notes)?;
+    }
     let side = plan.clone(birth.cgroup_v2.as_ref().map(AsFd::as_fd), spec)?;
     match side {
         Side::Child => init::run(birth, sources, plan, Line(line)),
         Side::Parent(pid, pidfd) => {
-            let child = Child { pid, pidfd, notes };
+            let child = Child { pid, pidfd, notes, let_go };
             child.settle(&plan, spec).inspect_err(|_| child.abort())?;
             Ok(child)
         }
+    }
+}
+
+/// Whether [`Child::settle`] has anything to do.
+fn is_settled_by_parent(plan: &Plan, spec: &Spec) -> bool {
+    plan.has_user() || spec.process().as_ref().is_some_and(|process| process.oom_score_adj().is_some())
+}
+
+fn say_go(notes: &OwnedFd) -> Result<()> {
+    match sys::fd::send(notes, b"g", &[]) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
+        other => other.map_err(|e| from_io(e, "let the container's first process run on")),
     }
 }
 
@@ -177,10 +196,7 @@ impl Child {
     /// # Errors
     /// `os`.
     pub fn go(&mut self) -> Result<()> {
-        match sys::fd::send(&self.notes, b"g", &[]) {
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
-            other => other.map_err(|e| from_io(e, "let the container's first process run on")),
-        }
+        if std::mem::take(&mut self.let_go) { Ok(()) } else { say_go(&self.notes) }
     }
 
     /// Waits for one note; none at the end: it has executed its program, or died.

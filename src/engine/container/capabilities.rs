@@ -154,16 +154,22 @@ impl Sets {
 /// # Errors
 /// `os`.
 pub fn limit_bounding(sets: &Sets) -> Result<()> {
+    use rustix::io::Errno;
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        // The kernel answers EINVAL from the first number it does not know.
-        match rustix::thread::capability_is_in_bounding_set(capability) {
-            Ok(true) if !sets.bounding.contains(capability) => {
-                rustix::thread::remove_capability_from_bounding_set(capability)
-                    .os(|| format!("drop capability {number}"))?;
-            }
-            Ok(_) => {}
-            Err(_) => break,
+        if sets.bounding.contains(capability) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // From the first number the kernel does not know.
+            Err(Errno::INVAL) => break,
+            // This process may not drop any: that matters if there is one to drop.
+            Err(e) => match rustix::thread::capability_is_in_bounding_set(capability) {
+                Ok(false) => {}
+                Ok(true) => return Err(e).os(|| format!("drop capability {number}")),
+                Err(_) => break,
+            },
         }
     }
     Ok(())

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oci_spec::runtime::Spec;
+
 use super::super::Engine;
 use super::super::build::State as BuildState;
 use super::super::digest::Digest;
@@ -44,6 +46,8 @@ pub(super) struct Found {
 pub(super) struct Made {
     pub record: Record,
     pub claim: Claim,
+    /// Its specification, without the source of the system call filter.
+    pub spec: Spec,
 }
 
 impl Engine {
@@ -111,7 +115,7 @@ impl Engine {
         };
         let area = self.store().workspace_for(&id)?;
         let folder = record::folder(self.store().root(), &id);
-        let mut record = self.write_container(&id, area.path(), &folder, &found, command, &options)?;
+        let (mut record, spec) = self.write_container(&id, area.path(), &folder, &found, command, &options)?;
         if let Err(error) = self.appear(&mut record, area, &found, &options) {
             for data in &record.data {
                 let _ = remove_tree(&self.store().join("volumes").join(&data.name));
@@ -119,14 +123,14 @@ impl Engine {
             return Err(error);
         }
         self.event("create", &record, &[]);
-        Ok(Made { record, claim })
+        Ok(Made { record, claim, spec })
     }
 
     /// Gives a container that is written its name and its place.
     fn appear(&self, record: &mut Record, area: Workspace, found: &Found, options: &Options) -> Result<()> {
         record.name = names::reserve(self.store(), options.name.as_deref(), &record.id, self.cancel())?;
         let place = || {
-            record::write(&area.join("container.json"), record)?;
+            record::write_unseen(&area.join("container.json"), record)?;
             self.seed(record, &found.lowers)?;
             if !record.auto_remove {
                 make_durable(area.path())?;
@@ -227,7 +231,7 @@ impl Engine {
         found: &Found,
         command: Option<&Command>,
         options: &Options,
-    ) -> Result<Record> {
+    ) -> Result<(Record, Spec)> {
         let base = Base { lowers: &found.lowers, config: &found.config };
         let identity = self.identity(base, options)?;
         let rootfs = self.prepare_rootfs(dir, last, base, options.auto_remove)?;
@@ -250,13 +254,18 @@ impl Engine {
             devices: nodes(options)?,
             executable: &self.executable(),
         };
-        let spec = spec::make(options, &found.config, command, &facts)?;
-        record::write(&dir.join("config.json"), &spec)?;
+        let mut spec = spec::make(options, &found.config, command, &facts)?;
+        record::write_unseen(&dir.join("config.json"), &spec)?;
+        // Most of the text, and compiled already.
+        if let Some(linux) = spec.linux_mut() {
+            linux.set_seccomp(None);
+        }
         let image = &found.config;
         let stop = options.stop_signal.as_deref().or(image.stop_signal.as_deref()).filter(|name| !name.is_empty());
         let mut labels: BTreeMap<String, String> = image.labels.clone();
         labels.extend(options.labels.iter().cloned());
-        Ok(Record {
+        let env = spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
+        let record = Record {
             id: id.into(),
             name: String::new(),
             created: Time::now(),
@@ -264,6 +273,7 @@ impl Engine {
             image_id: found.image_id,
             manifest: found.manifest.clone(),
             argv: spec::arguments(options, image, command)?,
+            log: options.log.with_attributes(&labels, &env),
             labels,
             restart: options.restart,
             auto_remove: options.auto_remove,
@@ -272,11 +282,11 @@ impl Engine {
             stop_signal: stop.map_or(Ok(libc::SIGTERM), signal::parse)?,
             stop_timeout: options.stop_timeout.or(image.stop_timeout.map(|s| s.max(0) as u64)).unwrap_or(STOP_SECONDS),
             health: options.health.resolve(image.healthcheck.as_ref(), &spec::shell(image))?,
-            log: options.log.clone(),
             data,
             rootfs,
             options: Box::new(options.clone()),
-        })
+        };
+        Ok((record, spec))
     }
 
     /// The engine's own binary, by a path that means the same in another process.

@@ -71,7 +71,7 @@ pub fn spawn(init: BorrowedFd<'_>, init_pid: Pid, exec: Exec<'_>) -> Result<Chil
     rustix::process::set_dumpable_behavior(before).os(|| "prctl PR_SET_DUMPABLE")?;
     match side? {
         Side::Parent(pid, pidfd) => {
-            let child = Child { pid, pidfd, notes };
+            let child = Child { pid, pidfd, notes, let_go: false };
             child.adjust(exec.process, target.has_user).inspect_err(|_| child.abort())?;
             Ok(child)
         }

@@ -52,9 +52,9 @@ impl Engine {
         attachment: Attachment,
         pass: &mut OutputSink<'_>,
     ) -> Result<Finished> {
-        let Made { record, claim } = self.make_container(target, command, options, how.pull)?;
+        let Made { record, claim, spec } = self.make_container(target, command, options, how.pull)?;
         let attachment = Attachment { timeout: options.timeout, ..attachment };
-        let started = self.start_attached(&record, claim, attachment);
+        let started = self.start_attached(&record, claim, Some(spec), attachment);
         let shown = command.map(Command::display);
         let finished = started.and_then(|streams| self.follow(&record, streams, shown.as_deref(), how, pass));
         let (result, detached) = finished.inspect_err(|_| self.discard(&record))?;
@@ -77,7 +77,7 @@ impl Engine {
             let message = format!("container '{}' is already running", record.name);
             return Err(Error::new(Kind::InUse, message).with_hint("attach to it"));
         };
-        let streams = self.start_attached(&record, claim, attachment)?;
+        let streams = self.start_attached(&record, claim, None, attachment)?;
         let (result, detached) = self.follow(&record, streams, None, how, pass)?;
         Ok(Finished { result, record, detached })
     }

@@ -21,6 +21,9 @@ use super::streams::{Manners, OutputSink, Streams};
 use super::wire::Order;
 use super::{capabilities, user};
 
+/// How long after its end a program's children that hold its output are listened to. Docker's daemon takes as long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What can be asked of a program that is run inside a container.
 #[derive(Debug, Clone, Default)]
 pub struct ExecOptions {
@@ -155,7 +158,9 @@ impl Engine {
     fn order_exec(&self, client: Client, process: &Process, options: &ExecOptions) -> Result<Streams> {
         let memory = memory_file(process)?;
         let order = Order::Exec { privileged: options.privileged };
-        let manners = Manners { detach: options.detach.clone(), timeout: options.timeout, ..Manners::default() };
+        let patience = Some(PATIENCE);
+        let manners =
+            Manners { detach: options.detach.clone(), timeout: options.timeout, patience, ..Manners::default() };
         if options.tty {
             client.order(&order, &[memory.as_fd()])?;
             return Streams::new(client.into_fd(), options.input.clone(), None).with(manners);

@@ -47,8 +47,8 @@ impl Engine {
         options: &Options,
         pull: Policy,
     ) -> Result<Record> {
-        let Made { record, claim } = self.make_container(target, command, options, pull)?;
-        let started = self.start_detached(&record, claim, 0);
+        let Made { record, claim, spec } = self.make_container(target, command, options, pull)?;
+        let started = self.start_detached(&record, claim, Some(spec));
         match started {
             Ok(_) => Ok(record),
             Err(error) => {
@@ -92,7 +92,7 @@ impl Engine {
     pub fn container_start(&self, name: &str) -> Result<()> {
         let (record, claim) = self.take_for_start(name)?;
         match claim {
-            Some(claim) => self.start_detached(&record, claim, 0).map(drop),
+            Some(claim) => self.start_detached(&record, claim, None).map(drop),
             None if self.container_state(&record.id)?.status == Status::Paused => {
                 let message = format!("container '{}' is paused", record.name);
                 Err(Error::new(Kind::InUse, message).with_hint("unpause it"))
@@ -392,14 +392,6 @@ impl Engine {
             pruned.ids.push(record.id);
         }
         Ok(pruned)
-    }
-
-    /// Bytes a container has written to its root file system.
-    ///
-    /// # Errors
-    /// `os`.
-    pub fn container_size(&self, record: &Record) -> Result<u64> {
-        super::usage::tree_bytes(&record.rootfs.upper)
     }
 
     /// After a boot of the host: writes down what the boot ended, and starts what its policy wants started. Returns the

@@ -1,5 +1,6 @@
 //! Reading a container's log: the whole, its end, a span of time, and what comes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +15,9 @@ use super::super::error::{Error, Kind, OsContext, Result};
 use super::client::{Answer, Client};
 use super::record::{self, Time};
 use super::streams::Stream;
+
+/// How many files a slow reader holds open that are not its turn yet. They take their place on the disk.
+const AHEAD: usize = 100;
 
 /// What to read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +41,8 @@ pub struct Line {
     pub stream: Stream,
     /// When.
     pub time: Time,
+    /// Labels and variables of the container that its log's options name.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A line as it is on disk.
@@ -45,6 +51,8 @@ struct Object {
     log: String,
     stream: String,
     time: String,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
 }
 
 /// An open log.
@@ -60,6 +68,8 @@ pub struct Reader {
     // Lines that `tail` skips.
     skip: u64,
     watch: Option<OwnedFd>,
+    // A file has come or got another name since anybody looked.
+    turned: bool,
     // A connection to the monitor, which tells of the end.
     monitor: Option<Client>,
     // The open file has lost its name: what it holds now is all it ever will.
@@ -88,6 +98,7 @@ impl Engine {
     /// `interrupted`, `os`.
     pub fn container_log_line(&self, reader: &mut Reader) -> Result<Option<Line>> {
         loop {
+            reader.look_ahead()?;
             if let Some(line) = reader.next()? {
                 return Ok(Some(line));
             }
@@ -125,8 +136,8 @@ fn open_back_to(path: &Path, last: Option<u64>) -> Result<Vec<File>> {
     let mut seen = Vec::new();
     for number in 0.. {
         let Some(file) = open(&numbered(path, number))? else {
-            // The current one is missing for a moment while a new one is made.
-            if number == 0 { continue } else { break }
+            // The current one is missing for a moment while a new one is made; or for good, with its container.
+            if number == 0 && path.parent().is_some_and(Path::exists) { continue } else { break }
         };
         let inode = file.metadata().os(|| format!("stat {}", path.display()))?.ino();
         if Some(inode) == last {
@@ -146,8 +157,20 @@ impl Reader {
         let watch = options.follow.then(|| watch(&path)).transpose()?;
         let newer = open_back_to(&path, None)?;
         let (file, buffer, skip) = (None, Vec::new(), 0);
-        let mut reader =
-            Reader { path, id, options, newer, file, buffer, skip, watch, monitor: None, complete: false, over: false };
+        let mut reader = Reader {
+            path,
+            id,
+            options,
+            newer,
+            file,
+            buffer,
+            skip,
+            watch,
+            turned: false,
+            monitor: None,
+            complete: false,
+            over: false,
+        };
         if let Some(tail) = options.tail {
             reader.skip = reader.count()?.saturating_sub(tail);
         }
@@ -166,6 +189,37 @@ impl Reader {
             file.seek(SeekFrom::Start(0)).os(|| "seek")?;
         }
         Ok(count)
+    }
+
+    /// Opens files that have come since, so that they can still be read when the log is rotated again before it is
+    /// their turn: with `max-file` 1 they are removed then.
+    fn look_ahead(&mut self) -> Result<()> {
+        self.take_events();
+        let newest = match (self.newer.first(), &self.file) {
+            (Some(file), _) => file,
+            (None, Some(file)) => file.get_ref(),
+            (None, None) => return Ok(()),
+        };
+        if !std::mem::take(&mut self.turned) || self.newer.len() >= AHEAD {
+            return Ok(());
+        }
+        let newest = newest.metadata().os(|| format!("stat {}", self.path.display()))?.ino();
+        let found = open_back_to(&self.path, Some(newest))?;
+        self.complete |= self.file.is_some() && !found.is_empty();
+        self.newer.splice(0..0, found);
+        Ok(())
+    }
+
+    /// Takes what the watch has seen; whether that was anything.
+    fn take_events(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(watch, &mut buffer);
+        // It does not block: the error is that there is nothing more.
+        while let Ok(event) = events.next() {
+            use inotify::ReadFlags as Flags;
+            self.turned |= event.events().intersects(Flags::CREATE | Flags::MOVED_TO | Flags::QUEUE_OVERFLOW);
+        }
     }
 
     fn next(&mut self) -> Result<Option<Line>> {
@@ -240,8 +294,7 @@ impl Reader {
         let fds = [watch.as_fd(), client.as_fd()];
         let [written, spoke] = super::events::wait_for_any(fds, engine.cancel(), self.options.until)?;
         if written {
-            let mut buffer = [0; 4096];
-            while rustix::io::read(watch, &mut buffer).is_ok_and(|count| count > 0) {}
+            self.take_events();
         }
         // It has ended, or its monitor has; if it is started again there is another one to connect to.
         let over = spoke && matches!(client.answer(engine.cancel(), &|_| {})?, Answer::Ended(_) | Answer::Gone);
@@ -289,6 +342,6 @@ impl Object {
         let stream = if self.stream == "stderr" { Stream::Err } else { Stream::Out };
         let time = humantime::parse_rfc3339(&self.time).unwrap_or(std::time::UNIX_EPOCH);
         let nanos = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Line { text: self.log, stream, time: Time(nanos) }
+        Line { text: self.log, stream, time: Time(nanos), attributes: self.attrs }
     }
 }

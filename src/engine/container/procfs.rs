@@ -7,8 +7,9 @@
 //! Source: proc(5), openat2(2).
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, openat, openat2};
 
@@ -60,9 +61,7 @@ impl Proc {
         let what = || format!("read /proc/{path}");
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
         let mut file = File::from(openat2(&self.0, path, flags, Mode::empty(), BELOW).os(what)?);
-        let mut text = String::new();
-        file.read_to_string(&mut text).os(what)?;
-        Ok(text)
+        read_rest(&mut file).os(what)
     }
 
     /// The id of this process, as the processes of this procfs know it.
@@ -74,4 +73,30 @@ impl Proc {
         let text = link.to_str().unwrap_or_default();
         text.parse().map_err(|_| Error::integrity(format!("/proc/self leads to '{text}'")))
     }
+}
+
+/// Reads a file of the kernel's, which says nothing of its size: a page at once is all of most of them.
+///
+/// # Errors
+/// Those of open(2) and read(2); `InvalidData` for what is no UTF-8.
+pub fn read_whole(path: &Path) -> io::Result<String> {
+    read_rest(&mut File::open(path)?)
+}
+
+fn read_rest(file: &mut File) -> io::Result<String> {
+    const PAGE: usize = 4096;
+    let (mut bytes, mut done) = (vec![0; PAGE], 0);
+    loop {
+        if done == bytes.len() {
+            bytes.resize(done + PAGE, 0);
+        }
+        match file.read(&mut bytes[done..]) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(done);
+    String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }

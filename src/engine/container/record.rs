@@ -362,6 +362,15 @@ pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     fs::write(&new, text).and_then(|()| fs::rename(&new, path)).os(|| format!("write {}", path.display()))
 }
 
+/// Writes a JSON file in a folder that nobody else sees yet, where no half of it can be found.
+///
+/// # Errors
+/// `os`.
+pub fn write_unseen(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(value).map_err(|e| Error::new(Kind::Internal, format!("{}: {e}", path.display())))?;
+    fs::write(path, text).os(|| format!("write {}", path.display()))
+}
+
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -377,5 +386,7 @@ fn parse<T: for<'de> Deserialize<'de>>(text: &[u8], path: impl FnOnce() -> PathB
 
 /// The kernel's id of the host's current boot; empty where there is none.
 pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_string()).unwrap_or_default()
+    super::procfs::read_whole(Path::new("/proc/sys/kernel/random/boot_id"))
+        .map(|text| text.trim().to_string())
+        .unwrap_or_default()
 }

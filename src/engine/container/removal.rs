@@ -19,6 +19,18 @@ use super::{cgroups, names};
 /// # Errors
 /// `os`.
 pub fn remove_folder(store: &Store, record: &Record, data: bool) -> Result<()> {
+    remove_all_but_cgroup(store, record, data, || cgroups::sweep(&format!("/moonshell/{}", record.id)))
+}
+
+/// The same for one whose control group is known to be gone.
+///
+/// # Errors
+/// `os`.
+pub fn remove_folder_alone(store: &Store, record: &Record, data: bool) -> Result<()> {
+    remove_all_but_cgroup(store, record, data, || Ok(()))
+}
+
+fn remove_all_but_cgroup(store: &Store, record: &Record, data: bool, sweep: impl FnOnce() -> Result<()>) -> Result<()> {
     if data {
         remove_data(store, record)?;
     }
@@ -29,7 +41,7 @@ pub fn remove_folder(store: &Store, record: &Record, data: bool) -> Result<()> {
     flock(&held, FlockOperation::LockExclusive).os(|| format!("lock {}", folder.display()))?;
     fs::rename(&folder, &trash).os(|| format!("remove {}", folder.display()))?;
     names::release(store, &record.name, &record.id)?;
-    cgroups::sweep(&format!("/moonshell/{}", record.id))?;
+    sweep()?;
     remove_tree(&trash).os(|| format!("remove {}", trash.display()))
 }
 

@@ -34,12 +34,12 @@ pub struct Attachment {
 }
 
 impl Engine {
-    /// Starts a container and waits until its program runs.
+    /// Starts a container and waits until its program runs. `spec` is its specification, when it was just made.
     ///
     /// # Errors
     /// As [`Engine::start_attached`].
-    pub(super) fn start_detached(&self, record: &Record, claim: Claim, restarts: u32) -> Result<i32> {
-        let client = Client::new(self.hand_to_monitor(record, claim, false, restarts, &[])?);
+    pub(super) fn start_detached(&self, record: &Record, claim: Claim, spec: Option<Spec>) -> Result<i32> {
+        let client = Client::new(self.hand_to_monitor(record, claim, false, spec, &[])?);
         match client.answer(self.cancel(), &|message| self.warn_once(message)) {
             Ok(Answer::Started(pid)) => Ok(pid),
             Ok(Answer::Gone) => Err(self.why_gone(record, true)),
@@ -53,9 +53,15 @@ impl Engine {
     /// # Errors
     /// `not_found` with exit code 127 and `permission` (or another) with 126 when the program cannot be executed: these
     /// come when the streams are read; `not_found` for another container whose namespaces it shares; `os`.
-    pub(super) fn start_attached(&self, record: &Record, claim: Claim, attachment: Attachment) -> Result<Streams> {
+    pub(super) fn start_attached(
+        &self,
+        record: &Record,
+        claim: Claim,
+        spec: Option<Spec>,
+        attachment: Attachment,
+    ) -> Result<Streams> {
         let ends = Ends::new(record.tty, record.interactive)?;
-        let control = self.hand_to_monitor(record, claim, true, 0, &ends.theirs())?;
+        let control = self.hand_to_monitor(record, claim, true, spec, &ends.theirs())?;
         Ok(ends.streams(control, attachment, record.tty)?.owning())
     }
 
@@ -64,16 +70,17 @@ impl Engine {
         record: &Record,
         claim: Claim,
         bound: bool,
-        restarts: u32,
+        spec: Option<Spec>,
         stdio: &[BorrowedFd<'_>],
     ) -> Result<OwnedFd> {
-        self.fill_in_others(record)?;
+        // Where others are filled in, what its maker has is out of date.
+        let spec = if self.fill_in_others(record)? { None } else { spec };
         // The host may have booted since it was made.
         self.apparmor(&record.options)?;
         let (root, id) = (self.store().root().to_path_buf(), record.id.clone());
         let filter = self.filter(&record.options)?;
         let (attach, seccomp_flags) = (!stdio.is_empty(), filter.flags);
-        let memory = memory_file(&Request::Kept { root, id, bound, attach, restarts, seccomp_flags })?;
+        let memory = memory_file(&Request::Kept { root, id, bound, attach, seccomp_flags, spec: spec.map(Box::new) })?;
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).os(|| "socketpair")?;
         let held = claim.run.fd().ok_or_else(|| Error::new(Kind::Internal, "a container's lock is gone"))?;
@@ -91,14 +98,15 @@ impl Engine {
         Ok(control)
     }
 
-    /// Puts the process ids of other containers, as they are now, into the specification of one that shares with them.
-    fn fill_in_others(&self, record: &Record) -> Result<()> {
+    /// Puts the process ids of other containers, as they are now, into the specification of one that shares with them;
+    /// false for one that does not.
+    fn fill_in_others(&self, record: &Record) -> Result<bool> {
         let options = &record.options;
         let shares = [&options.pid, &options.ipc, &options.uts, &options.cgroupns];
         if !shares.iter().any(|share| matches!(share, Share::Container(_)))
             && !matches!(options.network, Network::Container(_))
         {
-            return Ok(());
+            return Ok(false);
         }
         let folder = record::folder(self.store().root(), &record.id);
         let mut spec = read_spec(&folder)?;
@@ -120,7 +128,8 @@ impl Engine {
         if let Share::Container(id) = &options.ipc {
             self.fill_in_memory(&mut spec, id)?;
         }
-        record::write(&folder.join("config.json"), &spec)
+        record::write(&folder.join("config.json"), &spec)?;
+        Ok(true)
     }
 
     fn fill_in_memory(&self, spec: &mut Spec, id: &str) -> Result<()> {
@@ -208,6 +217,7 @@ impl Ends {
             detach: attachment.detach,
             signals: attachment.signals,
             timeout: attachment.timeout,
+            patience: None,
         };
         streams.with(manners)
     }

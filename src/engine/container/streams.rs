@@ -74,6 +74,8 @@ pub struct Manners {
     pub signals: Option<OwnedFd>,
     /// Kill it after this long.
     pub timeout: Option<Duration>,
+    /// So long after its end, stop waiting for output of others that hold its streams; else they are waited for.
+    pub patience: Option<Duration>,
 }
 
 /// The descriptors a client keeps of a container, or of a program inside one.
@@ -187,12 +189,17 @@ impl Streams {
         let mut ending: Option<Result<Outcome>> = None;
         let mut stopped: Option<Error> = None;
         let mut failed_sink: Option<Error> = None;
+        let mut last: Option<Instant> = None;
         while ending.is_none() || self.outputs.iter().any(Option::is_some) || self.holds_terminal() {
             if stopped.is_some() && ending.is_some() {
                 // Whatever the killed program has left behind may hold its streams for ever.
                 break;
             }
-            let ready = self.wait(cancel, stopped.is_some(), ending.is_some(), deadline.map(|(at, _)| at))?;
+            if let (Some(patience), Some(_), None) = (self.manners.patience, &ending, last) {
+                last = Instant::now().checked_add(patience);
+            }
+            let due = deadline.map(|(at, _)| at).into_iter().chain(last).min();
+            let ready = self.wait(cancel, stopped.is_some(), ending.is_some(), due)?;
             if stopped.is_none() {
                 if cancel.is_cancelled() && self.leaves {
                     return self.detach().and(Err(Error::interrupted()));
@@ -228,6 +235,10 @@ impl Streams {
                     Source::Stdin => self.give_input()?,
                     Source::Cancel => {}
                 }
+            }
+            // What was there by now has been read: a pipe holds no more than is read at once.
+            if last.is_some_and(|last| Instant::now() >= last) {
+                break;
             }
         }
         drop(self.terminal.take());

@@ -1,10 +1,35 @@
-//! How much a tree takes on disk.
+//! How much a container or a tree takes on disk.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::super::Engine;
 use super::super::error::{OsContext, Result};
+use super::record::Record;
+
+impl Engine {
+    /// Bytes a container has written to its root file system.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_size(&self, record: &Record) -> Result<u64> {
+        tree_bytes(&record.rootfs.upper)
+    }
+
+    /// Bytes of the layers below what a container writes, as they were when each was unpacked or made.
+    ///
+    /// # Errors
+    /// `os`.
+    pub fn container_base_size(&self, record: &Record) -> Result<u64> {
+        let bytes = |lower: &PathBuf| {
+            let id = lower.parent().and_then(|dir| dir.file_name()).and_then(|name| name.to_str()).unwrap_or_default();
+            // What holds only mount points has no description.
+            self.store().layer_meta(id).map_or_else(|_| tree_bytes(lower), |meta| Ok(meta.bytes))
+        };
+        record.rootfs.lowers.iter().map(bytes).sum()
+    }
+}
 
 /// Bytes of the regular files in a tree; what vanishes meanwhile does not count.
 ///

@@ -75,10 +75,10 @@ pub enum Request {
         bound: bool,
         /// The first client gets the output, and gives the input if it sent three descriptors.
         attach: bool,
-        /// Its restarts so far, when this start is one of them.
-        restarts: u32,
         /// Flags of the system call filter.
         seccomp_flags: u32,
+        /// The contract, where its maker has it at hand, without the filter's source; else it is read.
+        spec: Option<Box<Spec>>,
     },
 }
 

@@ -28,6 +28,7 @@ pub mod gc;
 mod holding;
 pub mod pins;
 pub mod refs;
+mod removing;
 pub mod running;
 pub mod small;
 mod spread;
@@ -45,6 +46,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::cancel::Cancel;
 use super::error::{Error, Kind, OsContext, Result};
 pub use holding::Hold;
+pub use removing::remove_tree;
 use temporary::TemporaryFile;
 
 const FORMAT: u32 = 2;
@@ -470,15 +472,4 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 pub fn sync_filesystem(path: &Path) -> Result<()> {
     let dir = File::open(path).os(|| format!("open {}", path.display()))?;
     rustix::fs::syncfs(&dir).os(|| format!("syncfs {}", path.display()))
-}
-
-/// Removes a tree; a tree that is not there is fine.
-///
-/// # Errors
-/// The system's; what is left can be removed by another call.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }

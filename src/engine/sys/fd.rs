@@ -6,12 +6,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
     recvmsg, sendmsg,
 };
 
 /// The most descriptors one message carries here.
 const MOST: usize = 128;
+
+/// A message of at most so many bytes is received without asking for its size first.
+const SMALL: usize = 1024;
 
 /// Sends one message with descriptors over a unix socket.
 ///
@@ -40,7 +43,18 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
 pub fn receive(socket: impl AsFd, limit: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = vec![0; limit];
+    // Usually far less than the most there may be: room is made for what is there.
+    let size = match limit {
+        0..=SMALL => limit,
+        _ => loop {
+            match recv(&socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
+                Ok((_, size)) => break size.min(limit),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        },
+    };
+    let mut bytes = vec![0; size];
     let received = loop {
         let flags = RecvFlags::CMSG_CLOEXEC;
         match recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {

@@ -1,10 +1,12 @@
 //! Control files: reading and writing them, and what the kernel means when it refuses a value.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::super::super::error::{Error, Kind, OsContext, Result};
+use super::super::procfs;
 
 /// Reads a control file; `None` when there is none, because the kernel lacks it or the cgroup is gone.
 ///
@@ -12,7 +14,7 @@ use super::super::super::error::{Error, Kind, OsContext, Result};
 /// `os`.
 pub(super) fn read(folder: &Path, file: &str) -> Result<Option<String>> {
     let path = folder.join(file);
-    match fs::read_to_string(&path) {
+    match procfs::read_whole(&path) {
         Ok(text) => Ok(Some(text)),
         // ENODEV: the cgroup was removed between opening and reading.
         Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -37,6 +39,16 @@ pub(super) fn field(text: &str, word: &str) -> Option<u64> {
 pub(super) fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
     // Not fs::write: a file that is missing would be created, which the kernel calls a lack of permission.
     OpenOptions::new().write(true).open(folder.join(file))?.write_all(value.as_bytes())
+}
+
+/// Writes values one after the other to a control file that takes one at a time. On failure, the refused one.
+pub(super) fn write_each<'a>(folder: &Path, file: &str, values: &'a [String]) -> Result<(), (&'a str, io::Error)> {
+    let Some(first) = values.first() else { return Ok(()) };
+    let file = OpenOptions::new().write(true).open(folder.join(file)).map_err(|e| (first.as_str(), e))?;
+    for value in values {
+        file.write_all_at(value.as_bytes(), 0).map_err(|e| (value.as_str(), e))?;
+    }
+    Ok(())
 }
 
 /// What a refused limit means, in the words of the option that asked for it.

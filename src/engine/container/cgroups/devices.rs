@@ -260,7 +260,8 @@ fn reset(folder: &Path, allowed: &Allowed) -> Result<()> {
         false => ("devices.deny", "devices.allow"),
     };
     write(folder, everything, "a")?;
-    allowed.exceptions.iter().try_for_each(|devices| write(folder, exception, &devices.line()))
+    let lines: Vec<String> = allowed.exceptions.iter().map(Devices::line).collect();
+    control::write_each(folder, exception, &lines).map_err(|(line, e)| control::refused(OPTION, line, &e))
 }
 
 /// Turns what a v1 cgroup allows into something else, first adding, then taking away.

@@ -46,6 +46,13 @@ pub(super) fn make(
     used: bool,
 ) -> Result<Folder> {
     let mut folder = hierarchy.mount.clone();
+    // On v1 nothing has to be prepared above, and usually it is all there.
+    if hierarchy.version == Version::V1 && !needs_cpuset(hierarchy) {
+        let last = folder.join(&path[1..]);
+        if fs::create_dir(&last).is_ok() {
+            return Ok(Folder { path: last, hierarchy });
+        }
+    }
     let names: Vec<&str> = path[1..].split('/').collect();
     for (depth, name) in names.iter().enumerate() {
         if hierarchy.version == Version::V2 {
@@ -131,8 +138,15 @@ pub(super) fn move_all(folder: &Path, list: impl Fn() -> Result<Vec<Pid>>) -> Re
 
 /// Removes a folder, nested ones first; a missing one is as good.
 pub(super) fn remove_tree(folder: &Path) -> Result<()> {
-    processes::nested(folder)?.iter().try_for_each(|inner| remove_tree(inner))?;
-    match fs::remove_dir(folder) {
+    let removed = match fs::remove_dir(folder) {
+        // There are nested ones, or processes.
+        Err(e) if e.raw_os_error() == Some(libc::EBUSY) => {
+            processes::nested(folder)?.iter().try_for_each(|inner| remove_tree(inner))?;
+            fs::remove_dir(folder)
+        }
+        other => other,
+    };
+    match removed {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.os(|| format!("remove cgroup {}", folder.display())),
     }

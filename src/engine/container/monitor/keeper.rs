@@ -45,8 +45,8 @@ pub struct Charge {
     pub seccomp: Vec<u8>,
     /// The filter's flags.
     pub seccomp_flags: u32,
-    /// Its restarts so far.
-    pub restarts: u32,
+    /// Its specification, where whoever asks for the start has it at hand.
+    pub spec: Option<Spec>,
 }
 
 /// The client that asked for the start.
@@ -69,6 +69,8 @@ pub struct Keeper {
     pub(super) state: State,
     pub(super) seccomp: Vec<u8>,
     pub(super) seccomp_flags: u32,
+    // For the first start only: the next ones read what is there then.
+    pub(super) spec: Option<Spec>,
     pub(super) clients: Clients,
     pub(super) relay: Relay,
     pub(super) insiders: Vec<Insider>,
@@ -78,6 +80,8 @@ pub struct Keeper {
     listener: OwnedFd,
     pub(super) log: Option<Log>,
     pub(super) run: Option<Run>,
+    // The last run's control group was removed.
+    pub(super) cgroup_gone: bool,
     pub(super) restart_at: Option<Instant>,
     pub(super) backoff: Backoff,
     // Why the program did not start.
@@ -122,7 +126,7 @@ pub fn read_spec(folder: &Path) -> Result<Spec> {
 
 impl Keeper {
     fn begin(charge: Charge, first: First) -> Result<Keeper> {
-        let Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts } = charge;
+        let Charge { root, id, lock, listener, seccomp, seccomp_flags, spec } = charge;
         let folder = record::folder(&root, &id);
         let lock = Some(RunLock::from_parts(lock.into(), running::path(&root, &id)));
         let record =
@@ -131,7 +135,6 @@ impl Keeper {
         let state = State {
             monitor: rustix::process::getpid().as_raw_nonzero().get(),
             boot: record::boot_id(),
-            restarts,
             started: before.started,
             finished: before.finished,
             ..State::default()
@@ -144,6 +147,7 @@ impl Keeper {
             checks: None,
             kill_at: None,
             run: None,
+            cgroup_gone: false,
             restart_at: None,
             backoff: Backoff::default(),
             failed: None,
@@ -154,6 +158,7 @@ impl Keeper {
             state,
             seccomp,
             seccomp_flags,
+            spec,
             lock,
             listener,
             log,
@@ -337,7 +342,11 @@ impl Keeper {
         self.relay.end();
         self.state.monitor = 0;
         let removed = if self.record.auto_remove {
-            removal::remove_folder(&Store::attach(&self.root), &self.record, true)
+            let store = Store::attach(&self.root);
+            match self.cgroup_gone {
+                true => removal::remove_folder_alone(&store, &self.record, true),
+                false => removal::remove_folder(&store, &self.record, true),
+            }
         } else {
             let _ = std::fs::remove_file(self.folder.join("control"));
             self.write_state()

@@ -1,5 +1,5 @@
 //! Writing a container's log: one JSON object a line, `{"log":"text\n","stream":"stdout","time":"..."}`, as the field's
-//! readers expect it.
+//! readers expect it. `attrs` holds the labels and variables that the log's options ask for.
 //!
 //! A line longer than 16 KiB comes in several objects, all but the last without a newline. A file that grows beyond
 //! its size is renamed to `.1`, an older one to `.2`, and so on. When the disk is full lines are lost, and the
@@ -24,6 +24,8 @@ pub struct Log {
     file: File,
     written: u64,
     settings: Settings,
+    // What every object has besides, as it is written.
+    attributes: String,
     // The beginning of a line that has not ended, of output and of error.
     partial: [Vec<u8>; 2],
     buffer: Vec<u8>,
@@ -37,8 +39,13 @@ impl Log {
     pub fn open(path: &Path, settings: &Settings) -> Result<Log> {
         let file = open(path)?;
         let written = file.metadata().os(|| format!("stat {}", path.display()))?.len();
-        let settings = settings.clone();
-        Ok(Log { path: path.into(), file, written, settings, partial: Default::default(), buffer: Vec::new() })
+        let (settings, path) = (settings.clone(), path.to_path_buf());
+        let attributes = match settings.attributes.is_empty() {
+            true => String::new(),
+            // Strings by names: that can be written.
+            false => format!(",\"attrs\":{}", serde_json::json!(settings.attributes)),
+        };
+        Ok(Log { path, file, written, settings, attributes, partial: Default::default(), buffer: Vec::new() })
     }
 
     /// Takes output as it came.
@@ -86,7 +93,8 @@ impl Log {
         drop(text);
         partial.clear();
         let name = if stream == Stream::Out { "stdout" } else { "stderr" };
-        let tail = format!(",\"stream\":\"{name}\",\"time\":\"{}\"}}\n", time.rfc3339());
+        let attributes = &self.attributes;
+        let tail = format!(",\"stream\":\"{name}\"{attributes},\"time\":\"{}\"}}\n", time.rfc3339());
         self.buffer.extend_from_slice(tail.as_bytes());
         let limit = self.settings.max_bytes;
         if limit > 0 && self.written + self.buffer.len() as u64 > limit {
@@ -189,7 +197,7 @@ mod tests {
     fn rotation_keeps_the_promised_size() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let settings = Settings { keep: true, max_bytes: 10_000, max_files: 3 };
+        let settings = Settings { keep: true, max_bytes: 10_000, max_files: 3, ..Settings::default() };
         let mut log = Log::open(&path, &settings).unwrap();
         for number in 0..2_000 {
             log.write(Stream::Out, format!("line {number}\n").as_bytes());

@@ -61,14 +61,15 @@ pub fn run(fds: Vec<OwnedFd>) -> i32 {
             // The engine may be gone; then there is nobody to tell.
             let _ = send(&control, &report, None);
         }
-        Request::Kept { root, id, bound, attach, restarts, seccomp_flags } => {
+        Request::Kept { root, id, bound, attach, seccomp_flags, spec } => {
             let Parts { control, lock, seccomp, mut stdio } = parts;
             if stdio.is_empty() {
                 return 1;
             }
             let listener = stdio.remove(0);
             let first = keeper::First { control, bound, attach, stdio };
-            keeper::run(keeper::Charge { root, id, lock, listener, seccomp, seccomp_flags, restarts }, first);
+            let spec = spec.map(|spec| *spec);
+            keeper::run(keeper::Charge { root, id, lock, listener, seccomp, seccomp_flags, spec }, first);
         }
     }
     0

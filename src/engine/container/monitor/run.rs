@@ -35,10 +35,11 @@ pub struct Run {
 impl Keeper {
     /// Starts the program.
     pub(super) fn start(&mut self) -> Result<()> {
-        let spec = read_spec(&self.folder)?;
+        let spec = self.spec.take().map_or_else(|| read_spec(&self.folder), Ok)?;
         let linux = spec.linux().as_ref();
         let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
         let path = linux.and_then(|linux| linux.cgroups_path().clone());
+        self.cgroup_gone = false;
         let cgroup = path.map(|path| Cgroup::create(&path.to_string_lossy(), &resources)).transpose()?;
         match self.give_birth(&spec, cgroup.as_ref()) {
             Ok((child, rootfs)) => {
@@ -176,6 +177,7 @@ impl Keeper {
                 Err(error) if error.kind() == Kind::InUse => cgroup.kill_all().and_then(|()| cgroup.remove())?,
                 other => other?,
             }
+            self.cgroup_gone = true;
         }
         self.checks = None;
         self.kill_at = None;

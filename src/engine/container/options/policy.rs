@@ -1,5 +1,6 @@
 //! What happens to a container over time: restarts, health checks, the way it is stopped, its log.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -152,11 +153,21 @@ pub struct Log {
     pub max_bytes: u64,
     /// How many files are kept, the current one included.
     pub max_files: u32,
+    /// Labels that are written down with each line.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Variables that are, too.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// What these two come to for the container: names and values.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Default for Log {
     fn default() -> Log {
-        Log { keep: true, max_bytes: 0, max_files: 1 }
+        let (labels, env, attributes) = Default::default();
+        Log { keep: true, max_bytes: 0, max_files: 1, labels, env, attributes }
     }
 }
 
@@ -184,10 +195,12 @@ impl Log {
                 "max-file" => {
                     log.max_files = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("a number from 1"))?
                 }
-                "labels" | "env" | "tag" | "mode" | "compress" | "path" | "max-buffer-size" => {}
+                "labels" => log.labels = names(value),
+                "env" => log.env = names(value),
+                "tag" | "mode" | "compress" | "path" | "max-buffer-size" => {}
                 other => {
                     let error = Error::invalid(format!("unknown log option '{other}'"));
-                    return Err(suggest(error, other, ["max-size", "max-file"]));
+                    return Err(suggest(error, other, ["max-size", "max-file", "labels", "env"]));
                 }
             }
         }
@@ -196,6 +209,22 @@ impl Log {
         }
         Ok(log)
     }
+
+    /// The same, for a container with these labels and variables (`NAME=VALUE`); those it has not are left out.
+    pub fn with_attributes(&self, labels: &BTreeMap<String, String>, env: &[String]) -> Log {
+        let label = |name: &String| Some((name.clone(), labels.get(name)?.clone()));
+        let variable = |name: &String| {
+            let value = env.iter().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))?;
+            Some((name.clone(), value.to_string()))
+        };
+        let found = self.labels.iter().filter_map(label).chain(self.env.iter().filter_map(variable));
+        Log { attributes: found.collect(), ..self.clone() }
+    }
+}
+
+/// The names of a list with commas.
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect()
 }
 
 #[cfg(test)]
@@ -238,6 +267,10 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
         let log = Log::parse(None, &[pair("max-size", "10m"), pair("max-file", "3")]).unwrap();
         assert_eq!((log.max_bytes, log.max_files), (10 << 20, 3));
+        let log = Log::parse(None, &[pair("labels", "app, tier"), pair("env", "LANG,NO")]).unwrap();
+        let labels = BTreeMap::from([pair("app", "web"), pair("other", "x")]);
+        let log = log.with_attributes(&labels, &["LANGUAGE=de".into(), "LANG=C=1".into()]);
+        assert_eq!(log.attributes, BTreeMap::from([pair("LANG", "C=1"), pair("app", "web")]));
         assert!(Log::parse(Some("syslog"), &[]).is_err());
         assert!(Log::parse(None, &[pair("max-file", "3")]).is_err());
     }

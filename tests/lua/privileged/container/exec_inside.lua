@@ -61,3 +61,13 @@ check.same(c.status, "running")
 local ended = table.pack(pcall(parallel, function() return c:exec("sleep 1000", { check = false }).exit_code end,
   function() c:exec("true") c:kill() return 0 end))
 check.same(c.status, "exited")
+-- What a program leaves behind with its output is not waited for, but a little: it goes on, and the status is the
+-- program's.
+do
+  local c <close> = container.start(img, "sleep 1000")
+  local r = c:exec("sleep 999 & echo done; exit 3", { capture = true, check = false })
+  check.same(r.exit_code .. r.stdout, "3done\n")
+  check.has(c:out "ps", "sleep 999")
+  -- What was printed before always comes.
+  check.same(#c:exec("sleep 1000 & head -c 300000 /dev/zero", { capture = true }).stdout, 300000)
+end

@@ -35,3 +35,13 @@ end
 check.fails("invalid_argument", "container.run: option 'memory': invalid size 'lots'", "write bytes, or a number with k, m, g or t", container.run, img, "true", { memory = "lots" })
 check.fails("invalid_argument", "memory limit of 1 bytes is too small: the least is 1m", nil, container.run, img, "true", { memory = 1 })
 check.fails("invalid_argument", "cpus must be at least 0.01, got -1", nil, container.run, img, "true", { cpus = -1 })
+-- AppArmor, where there is none: nothing to take, and nothing to give up.
+check.fails("invalid_argument", "security_opt apparmor names no profile", nil, container.run, img, "true", { security_opt = { "apparmor=" } })
+if not fs.exists "/sys/module/apparmor" then
+  check.same(host.info().apparmor, nil)
+  check.same(#host.info().warnings, 0)
+  check.fails("unsupported", "AppArmor profile 'mine' is asked for, but AppArmor is not active in this kernel", "leave it out, or say apparmor=unconfined", container.create, img, "true", { security_opt = { "apparmor=mine" } })
+  check.same(check.out(img, "echo runs", { security_opt = { "apparmor=unconfined" } }), "runs")
+else
+  print "skipped: this host has AppArmor"
+end
