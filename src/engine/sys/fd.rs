@@ -13,8 +13,8 @@ use rustix::net::{
 /// The most descriptors one message carries here.
 const MOST: usize = 128;
 
-/// A message of at most so many bytes is received without asking for its size first.
-const SMALL: usize = 1024;
+/// A message of at most so many bytes is received without asking for its size first. Of a stream no more is read at once.
+const SMALL: usize = 4096;
 
 /// Sends one message with descriptors over a unix socket.
 ///
@@ -48,7 +48,8 @@ pub fn receive(socket: impl AsFd, limit: usize) -> io::Result<(Vec<u8>, Vec<Owne
         0..=SMALL => limit,
         _ => loop {
             match recv(&socket, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC) {
-                Ok((_, size)) => break size.min(limit),
+                // A stream has no messages, and tells no size.
+                Ok((_, size)) => break size.clamp(SMALL, limit),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
