@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -202,9 +203,24 @@ impl Process {
         threads.flatten().all(|thread| {
             let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
             let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
-            state.is_none_or(|state| matches!(state, "T" | "t" | "Z" | "X"))
+            match state {
+                Some("D") => awaits_a_child(&thread.path()),
+                state => state.is_none_or(|state| matches!(state, "T" | "t" | "Z" | "X")),
+            }
         })
     }
+}
+
+/// True for a thread within vfork(2), or posix_spawn(3) by way of clone: it stops when the child has executed a program,
+/// which a stopped child does not.
+fn awaits_a_child(thread: &Path) -> bool {
+    let call = fs::read_to_string(thread.join("syscall")).unwrap_or_default();
+    let number = call.split(' ').next().and_then(|word| word.parse().ok());
+    #[cfg(target_arch = "x86_64")]
+    let spawns = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_vfork];
+    #[cfg(not(target_arch = "x86_64"))]
+    let spawns = [libc::SYS_clone, libc::SYS_clone3];
+    number.is_some_and(|number| spawns.contains(&number))
 }
 
 /// The living descendants of a process.

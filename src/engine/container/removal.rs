@@ -1,6 +1,7 @@
 //! Taking a container away: its folder, name, control group, data folders.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -42,7 +43,12 @@ fn remove_all_but_cgroup(store: &Store, record: &Record, data: bool, sweep: impl
     fs::rename(&folder, &trash).os(|| format!("remove {}", folder.display()))?;
     names::release(store, &record.name, &record.id)?;
     sweep()?;
-    remove_tree(&trash).os(|| format!("remove {}", trash.display()))
+    match remove_tree(&trash) {
+        // Somebody renamed or changed the container when its monitor removed it, and has written into the folder since
+        // it has its new name. Whoever sweeps next takes that away.
+        Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other.os(|| format!("remove {}", trash.display())),
+    }
 }
 
 /// Removes what was made elsewhere for a container in the work area `id` whose maker was killed.

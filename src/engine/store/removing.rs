@@ -17,7 +17,10 @@ use rustix::io::Errno;
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {
-            empty(openat(CWD, path, FOLDER, Mode::empty())?)?;
+            match openat(CWD, path, FOLDER, Mode::empty()) {
+                Err(Errno::NOENT) => return Ok(()),
+                other => empty(other?)?,
+            }
             gone(unlinkat(CWD, path, AtFlags::REMOVEDIR))
         }
         Err(Errno::NOTDIR) => gone(unlinkat(CWD, path, AtFlags::empty())),

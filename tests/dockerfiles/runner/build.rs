@@ -16,8 +16,8 @@ pub struct Program {
     pub dir: tempfile::TempDir,
 }
 
-type Shared<T> = Mutex<Option<Result<Arc<T>, String>>>;
-static SHARED: Shared<Program> = Mutex::new(None);
+type Programs = HashMap<&'static str, Result<Arc<Program>, String>>;
+static SHARED: Mutex<Option<Programs>> = Mutex::new(None);
 type Peers = HashMap<&'static str, Result<Arc<Peer>, String>>;
 static PEERS: Mutex<Option<Peers>> = Mutex::new(None);
 
@@ -42,10 +42,11 @@ pub fn base_digest() -> Result<String, String> {
 }
 
 impl Program {
-    /// The one of the whole run.
-    pub fn shared() -> Result<Arc<Program>, String> {
+    /// The one of all trials of this kind. Other kinds have other ones: what they build is not known to these.
+    pub fn shared(kind: &'static str) -> Result<Arc<Program>, String> {
         let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert_with(|| Program::new().map(Arc::new)).clone()
+        let programs = slot.get_or_insert_default();
+        programs.entry(kind).or_insert_with(|| Program::new().map(Arc::new)).clone()
     }
 
     /// One of its own.

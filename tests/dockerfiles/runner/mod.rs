@@ -69,7 +69,7 @@ fn program(folder: &Path) -> Result<Vec<String>, String> {
     let web = Mutex::new(None);
     let case = copy(folder, &web)?;
     let secret = !case.expect.nowhere.is_empty();
-    let program = if secret { Arc::new(Program::new()?) } else { Program::shared()? };
+    let program = if secret { Arc::new(Program::new()?) } else { Program::shared("program")? };
     let base = Flat::read(&build::base()?)?;
     let mut wrong = Vec::new();
     for (number, build) in builds(&case.expect).enumerate() {
@@ -137,7 +137,7 @@ fn same(peer: &'static str, root: &Path, folder: &Path, name: &str) -> Result<Ve
         holds(peer, folder, name)?;
     }
     let theirs = kept(peer, name).ok_or("it built no image")?;
-    let program = Program::shared()?;
+    let program = Program::shared("same")?;
     let mut wrong = Vec::new();
     for build in builds(&case.expect) {
         case.prepare(&build.prepare)?;

@@ -30,7 +30,7 @@ pub fn trials(root: &Path) -> Vec<Trial> {
 
 fn c_program(folder: &Path) -> Result<(), Failed> {
     let Some(machine) = Machine::look()? else { return Ok(()) };
-    let program = Program::shared()?;
+    let program = Program::shared("whole")?;
     build(&program, folder, "whole/c:1", &machine.arguments()?)?;
     let (status, out) = said(&program, &["run", "--rm", "--network", "none", "whole/c:1"])?;
     assert_eq!((status, out.as_str()), (0, "usage: count < TEXT\n"));
@@ -46,7 +46,7 @@ fn c_program(folder: &Path) -> Result<(), Failed> {
 
 fn python_app(folder: &Path) -> Result<(), Failed> {
     let Some(machine) = Machine::look()? else { return Ok(()) };
-    let program = Program::shared()?;
+    let program = Program::shared("whole")?;
     build(&program, folder, "whole/python:1", &machine.arguments()?)?;
     let (status, out) = said(&program, &["run", "--rm", "--network", "none", "whole/python:1"])?;
     assert_eq!((status, out.as_str()), (0, "user    65534\nfolder  /app\n"));
@@ -54,7 +54,7 @@ fn python_app(folder: &Path) -> Result<(), Failed> {
 }
 
 fn static_site(folder: &Path) -> Result<(), Failed> {
-    let program = Program::shared()?;
+    let program = Program::shared("whole")?;
     build(&program, folder, "whole/site:1", &[])?;
     let (status, out) = said(&program, &["run", "-d", "--name", "site", "--network", "none", "whole/site:1"])?;
     assert_eq!(status, 0, "{out}");
@@ -72,7 +72,7 @@ fn static_site(folder: &Path) -> Result<(), Failed> {
 /// The example of packages in `scripts/`, on a base that knows how this machine reaches them.
 fn debian_packages() -> Result<(), Failed> {
     let Some(machine) = Machine::look()? else { return Ok(()) };
-    let program = Program::shared()?;
+    let program = Program::shared("whole")?;
     let proxies: String = proxies().iter().map(|(name, value)| format!("{name} = {value:?}, ")).collect();
     let base = format!(
         "build.from \"{}/debian:bookworm\":env {{ {proxies} }}
