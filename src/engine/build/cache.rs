@@ -15,7 +15,7 @@ use super::super::progress::Task;
 use super::super::store::{Store, Workspace, random_id};
 use super::parts::{Part, parts_of_json};
 use super::record::{self, Draft, StepRecord};
-use super::{State, key_of};
+use super::{State, in_a_line, key_of};
 
 /// How a step is shown and kept, whatever it does.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +68,7 @@ impl<'a> Operation<'a> {
         manner: &'a Manner,
         describe: impl Fn() -> Vec<Part> + 'a,
     ) -> Operation<'a> {
-        Operation { kind, inputs, history: step.clone(), step, manner, describe: Box::new(describe) }
+        Operation { kind, inputs, step: in_a_line(&step), history: step, manner, describe: Box::new(describe) }
     }
 }
 

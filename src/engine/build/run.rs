@@ -210,7 +210,7 @@ impl State {
         options: &'a StepOptions,
         mounts: &[Seen<'_>],
     ) -> Result<Operation<'a>> {
-        let step = format!("{word} {}", command.display());
+        let step = format!("{word} {}", command.display().trim());
         let operation = Operation::new(kind, &run_inputs(argv, options, mounts), step, &options.manner)?;
         Ok(Operation { history: format!("{word} {}", argv.join(" ")), ..operation })
     }
