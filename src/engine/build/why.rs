@@ -116,7 +116,8 @@ impl State {
         forced: bool,
     ) -> Result<()> {
         let is_step = |state: &&State| state.step().created.is_some() || state.parent().is_none();
-        let ancestor = std::iter::successors(Some(self), |state| state.parent()).find(is_step).unwrap_or(self);
+        let mut ancestor = std::iter::successors(operation.made_of.or(Some(self)), |state| state.parent());
+        let ancestor = ancestor.find(is_step).unwrap_or(self);
         let config = serde_json::to_vec(&self.config().config).unwrap_or_default();
         let last = last_path(store, operation);
         let mut list: Vec<(Digest, Digest)> =
