@@ -48,8 +48,9 @@ local function hinted(self, node, ok, ...)
   end
   table.sort(names)
   local near = not node.value and core.native.nearest(node.ref:lower(), names)
-  if type(err) == "table" and ABSENT[err.kind] and not err.hint and near then
-    err.hint = "did you mean the stage '" .. near .. "'?"
+  if near and type(err) == "table" and ABSENT[err.kind] and (err.kind == "not_found" or not err.hint) then
+    local later = near == node.ref:lower()
+    err.hint = later and "the stage '" .. near .. "' comes later" or "did you mean the stage '" .. near .. "'?"
   end
   error(err, 0)
 end
@@ -241,8 +242,20 @@ local function tell_unused(plan, parsed)
   end
 end
 
+-- Rights that may be given. Steps see the host's network anyway.
+local RIGHTS = { "security.insecure", "network.host" }
+
+local function check_rights(rights)
+  for _, right in ipairs(rights or {}) do
+    if right ~= RIGHTS[1] and right ~= RIGHTS[2] then
+      failure.unknown(("unknown right '%s'"):format(right), right, RIGHTS)
+    end
+  end
+end
+
 --- Builds and returns the image.
 function build.image(given)
+  check_rights(given.allow)
   -- What would fail at the end is told at the beginning.
   core.finish(core.native.check_commit(given.tags, given.output))
   local options = {}

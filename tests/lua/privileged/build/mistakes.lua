@@ -39,14 +39,26 @@ refused("invalid image name 'Bad:1': the repository must be lower case", nil, { 
 refused("invalid image name 'Bad:1': the repository must be lower case", nil, { tags = { "good:1", "Bad:1" } })
 refused("unknown output type 'tra'", "did you mean 'tar'?", { output = "type=tra,dest=x" })
 refused("an output of type oci needs a 'dest'", nil, { output = { "type=oci" } })
+refused("unknown right 'security.insecur'", "did you mean 'security.insecure'?", { allow = { "security.insecur" } })
+check.same(pcall(build_of, "FROM busybox:1", { allow = { "network.host" } }), true)
 -- names that were meant for a stage
-for _, line in ipairs { "COPY --from=127.0.0.1:1/x /a /", "FROM 127.0.0.1:1/x" } do
-  check.same(select(2, pcall(build_of, "FROM busybox:1 AS builder\nRUN true\n" .. line)).hint, nil)
-end
-e = select(2, pcall(build_of, "FROM busybox:1 AS builder\nRUN true\nFROM busybox:1\nCOPY --from=biulder /a /", { contexts = { builder = s } }))
+check.same(select(2, pcall(build_of, "FROM busybox:1 AS builder\nFROM 127.0.0.1:1/builder")).hint, nil)
+e = select(2, pcall(build_of, "FROM busybox:1 AS builder\nRUN true\nFROM busybox:1\nCOPY --from=biulder /a /", { pull = "never" }))
 check.same({ e.line, e.hint }, { 4, "did you mean the stage 'builder'?" })
-e = select(2, pcall(build_of, "FROM busybox:1 AS tools\nFROM busybox:1\nRUN --mount=from=tool,target=/t true"))
+e = select(2, pcall(build_of, "FROM busybox:1 AS tools\nFROM busybox:1\nRUN --mount=from=tool,target=/t true", { pull = "never" }))
 check.same({ e.line, e.hint }, { 3, "did you mean the stage 'tools'?" })
+e = select(2, pcall(build_of, "FROM later\nFROM busybox:1 AS later", { target = "0", pull = "never" }))
+check.same({ e.line, e.hint }, { 1, "the stage 'later' comes later" })
+-- flags, and what a mount takes
+e = select(2, pcall(build_of, "FROM busybox:1\nCOPY --chwon=1 file /"))
+check.same({ e.line, e.hint }, { 2, "did you mean '--chown'?" })
+fs.write(d .. ".dockerignore", "file\n")
+for _, name in ipairs { "none", "file" } do
+  e = select(2, pcall(build_of, "FROM busybox:1\nRUN --mount=source=" .. name .. ",target=/m true"))
+  check.same(e.message:match "^[^\n]+", ("Dockerfile:2: cannot mount '%s': it is not in the context"):format(name))
+end
+fs.remove(d .. ".dockerignore")
+check.fails("invalid_argument", "a label needs a name", nil, build_of, "FROM busybox:1", { labels = { [""] = "x" } })
 check.fails("invalid_argument", "Dockerfile has no stage 'biuld'", "did you mean 'build'?", build_of, "FROM busybox:1 AS build", { target = "biuld" })
 -- secrets that nobody gave: what to write, in a script and on the command line
 e = select(2, pcall(build_of, "FROM busybox:1\nRUN --mount=type=secret,id=key,required true"))
