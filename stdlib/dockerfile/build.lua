@@ -48,7 +48,7 @@ local function hinted(self, node, ok, ...)
   end
   table.sort(names)
   local near = not node.value and core.native.nearest(node.ref:lower(), names)
-  if near and type(err) == "table" and ABSENT[err.kind] and (err.kind == "not_found" or not err.hint) then
+  if near and type(err) == "table" and ABSENT[err.kind] then
     local later = near == node.ref:lower()
     err.hint = later and "the stage '" .. near .. "' comes later" or "did you mean the stage '" .. near .. "'?"
   end

@@ -42,7 +42,7 @@ refused("an output of type oci needs a 'dest'", nil, { output = { "type=oci" } }
 refused("unknown right 'security.insecur'", "did you mean 'security.insecure'?", { allow = { "security.insecur" } })
 check.same(pcall(build_of, "FROM busybox:1", { allow = { "network.host" } }), true)
 -- names that were meant for a stage
-check.same(select(2, pcall(build_of, "FROM busybox:1 AS builder\nFROM 127.0.0.1:1/builder")).hint, nil)
+check.same(select(2, pcall(build_of, "FROM busybox:1 AS builder\nFROM 127.0.0.1:1/builder")).hint, "there is no image '127.0.0.1:1/builder' here")
 e = select(2, pcall(build_of, "FROM busybox:1 AS builder\nRUN true\nFROM busybox:1\nCOPY --from=biulder /a /", { pull = "never" }))
 check.same({ e.line, e.hint }, { 4, "did you mean the stage 'builder'?" })
 e = select(2, pcall(build_of, "FROM busybox:1 AS tools\nFROM busybox:1\nRUN --mount=from=tool,target=/t true", { pull = "never" }))
