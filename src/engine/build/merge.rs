@@ -32,6 +32,9 @@ impl State {
         let steps: Vec<&State> = end.lineage().take_while(|state| *state != base).collect();
         let inputs = Digest::of(end.key().to_string());
         let mut operation = Operation::of_digest("layer", inputs, "LAYER".into(), manner, Vec::new);
+        let history = end.config().history.iter().skip(base.config().history.len());
+        let words: Vec<&str> = history.filter_map(|entry| entry.created_by.as_deref()).collect();
+        operation.history = format!("LAYER {}", words.join("; "));
         operation.made_of = Some(end);
         operation.renewed = steps.iter().any(|state| state.step().layer.is_some() && !state.step().cached);
         let key = base.key_after(&operation);
