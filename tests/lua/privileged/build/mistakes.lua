@@ -60,6 +60,10 @@ end
 fs.remove(d .. ".dockerignore")
 check.fails("invalid_argument", "a label needs a name", nil, build_of, "FROM busybox:1", { labels = { [""] = "x" } })
 check.fails("invalid_argument", "Dockerfile has no stage 'biuld'", "did you mean 'build'?", build_of, "FROM busybox:1 AS build", { target = "biuld" })
+-- an image that is here for another machine
+image.get("busybox:1"):tag "127.0.0.1:1/busybox:1"
+e = select(2, pcall(build_of, "FROM 127.0.0.1:1/busybox:1", { platform = "linux/s390x" }))
+check.same({ e.kind, e.hint }, { "network", "the image '127.0.0.1:1/busybox:1' here is for " .. image.get("busybox:1").platform })
 -- secrets that nobody gave: what to write, in a script and on the command line
 e = select(2, pcall(build_of, "FROM busybox:1\nRUN --mount=type=secret,id=key,required true"))
 check.same({ e.kind, e.line, e.hint }, { "not_found", 2, "give it: secrets={[\"key\"]={file=\"path\"}}, or --secret id=key,src=path" })
