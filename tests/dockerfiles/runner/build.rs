@@ -18,12 +18,15 @@ pub struct Program {
 
 type Shared<T> = Mutex<Option<Result<Arc<T>, String>>>;
 static SHARED: Shared<Program> = Mutex::new(None);
+static SCRIPTS: Shared<Program> = Mutex::new(None);
 type Peers = HashMap<&'static str, Result<Arc<Peer>, String>>;
 static PEERS: Mutex<Option<Peers>> = Mutex::new(None);
 
 /// Ends what this file started: values in statics are never dropped by themselves.
 pub fn clear() {
-    drop(SHARED.lock().unwrap_or_else(PoisonError::into_inner).take());
+    for shared in [&SHARED, &SCRIPTS] {
+        drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
     drop(PEERS.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
@@ -44,7 +47,16 @@ pub fn base_digest() -> Result<String, String> {
 impl Program {
     /// The one of the whole run.
     pub fn shared() -> Result<Arc<Program>, String> {
-        let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        Program::one_of(&SHARED)
+    }
+
+    /// The one of all scripts: their cases take the steps that those of Dockerfiles must find unknown.
+    pub fn of_scripts() -> Result<Arc<Program>, String> {
+        Program::one_of(&SCRIPTS)
+    }
+
+    fn one_of(shared: &Shared<Program>) -> Result<Arc<Program>, String> {
+        let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert_with(|| Program::new().map(Arc::new)).clone()
     }
 

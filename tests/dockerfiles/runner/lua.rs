@@ -151,7 +151,7 @@ fn same(folder: &Path) -> Result<Vec<String>, String> {
     let Planned::Build(plan) = plan(&case.name, &case.expect)? else { return Ok(Vec::new()) };
     // A name of its own: the case's other trials run at the same time.
     case.name = format!("lua_{}", case.name);
-    let program = Program::shared()?;
+    let program = Program::of_scripts()?;
     for build in super::builds(&case.expect).take(plan.number + 1) {
         case.prepare(&build.prepare)?;
     }
