@@ -36,7 +36,8 @@ function git.resolve(url, ref)
     env = { GIT_TERMINAL_PROMPT = "0" },
   })
   if not listed.ok then
-    local why = listed.stderr:gsub("%s+$", "")
+    -- Its first line says what failed, the others are advice.
+    local why = (listed.stderr:match "[^\n]+" or "git said nothing"):gsub("^%l+: ", "")
     fail("network", ("git.resolve: cannot ask %s: %s"):format(url, why), { subject = url })
   end
   local commits = {}

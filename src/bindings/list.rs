@@ -4,7 +4,11 @@ use comfy_table::Table as Grid;
 use mlua::{AnyUserData, Lua, Table, Value};
 
 use super::install::Api;
+use crate::engine::build::in_a_short_line;
 use crate::runtime::api;
+
+/// Longer steps are cut in tables.
+const LONGEST: usize = 80;
 
 /// Makes a Lua list whose `tostring` is a table with the given columns (heading, field).
 ///
@@ -83,11 +87,7 @@ pub fn columns(headings: Option<Vec<String>>, rows: Vec<Vec<String>>) -> String 
     const LEAST: usize = 10 - GAP as usize;
     let mut grid = Grid::new();
     grid.load_style(comfy_table::presets::NOTHING);
-    let cell = |text: String| match text.contains(|c: char| c.is_control()) {
-        true => text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
-        false => text,
-    };
-    let wide = |text: String| format!("{:<LEAST$}", cell(text));
+    let wide = |text: String| format!("{:<LEAST$}", visible(&text));
     if let Some(headings) = headings {
         grid.set_header(headings.into_iter().map(wide));
     }
@@ -118,9 +118,31 @@ fn shown(name: &str, value: Value) -> mlua::Result<String> {
         Value::String(key) if name == "key" => {
             key.to_string_lossy().trim_start_matches("sha256:").chars().take(12).collect()
         }
+        // Scripts of many lines are told by their beginning.
+        Value::String(words) if matches!(name, "step" | "created_by") => {
+            in_a_short_line(&words.to_string_lossy(), LONGEST)
+        }
+        Value::String(time) if matches!(name, "created" | "last_used") => seconds(&time.to_string_lossy()),
+        Value::String(text) => visible(&text.to_string_lossy()),
         Value::Table(list) => list.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>()?.join(", "),
         other => other.to_string()?,
     })
+}
+
+/// A time without the parts of its second.
+fn seconds(time: &str) -> String {
+    match (time.split_once('.'), time.strip_suffix('Z')) {
+        (Some((whole, _)), Some(_)) => format!("{whole}Z"),
+        _ => time.into(),
+    }
+}
+
+/// Control characters are shown, not sent to the terminal.
+fn visible(text: &str) -> String {
+    match text.contains(|c: char| c.is_control()) {
+        true => text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
+        false => text.into(),
+    }
 }
 
 /// `12.3 MB`.

@@ -7,8 +7,9 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use super::{State, branches, folder_of, interrupt, load_prelude, panics, state};
 use crate::bindings::error::pair;
-use crate::bindings::{describe, install};
+use crate::bindings::{build, describe, install};
 use crate::engine::error::{Error, Result};
+use crate::engine::progress::{Event, Sink};
 use crate::engine::suggest;
 use crate::stdlib;
 
@@ -121,7 +122,18 @@ fn modules(lua: &Lua, native: &Table) -> mlua::Result<()> {
         let words: Vec<String> = words.iter().map(LuaString::to_string_lossy).collect();
         Ok(suggest::nearest(&word.to_string_lossy(), words.iter().map(String::as_str)).map(String::from))
     };
-    native.raw_set("nearest", lua.create_function(nearest)?)
+    native.raw_set("nearest", lua.create_function(nearest)?)?;
+    let warn = |lua: &Lua, text: LuaString| {
+        if let Some(progress) = &state(lua).options.progress {
+            progress.event(Event::Warning(text.to_string_lossy()));
+        }
+        Ok(())
+    };
+    native.raw_set("warn", lua.create_function(warn)?)?;
+    let check_commit = |lua: &Lua, (names, output): (Value, Value)| {
+        pair(lua, build::check_commit(&names, &output).map(|()| MultiValue::new()).map_err(Into::into))
+    };
+    native.raw_set("check_commit", lua.create_function(check_commit)?)
 }
 
 fn errors(lua: &Lua, native: &Table) -> mlua::Result<()> {

@@ -35,6 +35,31 @@ function Plan:result(node)
   return gate.run
 end
 
+-- Kinds of errors that a name has which is none.
+local ABSENT = { network = true, not_found = true, permission = true, timeout = true }
+
+local function hinted(self, node, ok, ...)
+  if ok then
+    return ...
+  end
+  local err, names = ..., {}
+  for name in pairs(self.graph.by_name) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local near = not node.value and core.native.nearest(node.ref:lower(), names)
+  if near and type(err) == "table" and ABSENT[err.kind] then
+    local later = near == node.ref:lower()
+    err.hint = later and "the stage '" .. near .. "' comes later" or "did you mean the stage '" .. near .. "'?"
+  end
+  error(err, 0)
+end
+
+-- What is not a stage. Where it cannot be had, its name may have been meant for one.
+local function outside(self, node)
+  return hinted(self, node, pcall(sources.resolve, node, self.options))
+end
+
 -- Pulls images and opens contexts, all at once, until no trigger of an image asks for more.
 local function resolve(self)
   local stages, others
@@ -45,7 +70,7 @@ local function resolve(self)
       if not self.values[node] then
         wanted[#wanted + 1] = node
         branches[#branches + 1] = function()
-          return failure.at(node.place, sources.resolve, node, self.options)
+          return failure.at(node.place, outside, self, node)
         end
       end
     end
@@ -180,8 +205,59 @@ local function commit(plan, run)
   })
 end
 
+-- The names of ARGs that the file and the triggers of its images declare.
+local function declared(plan, parsed)
+  local names = {}
+  local function note(list)
+    for _, item in ipairs(list) do
+      for _, argument in ipairs(item.keyword == "ARG" and item.args or {}) do
+        names[argument.name] = true
+      end
+    end
+  end
+  note(parsed.args)
+  for _, node in ipairs(plan.graph.nodes) do
+    note(node.stage.steps)
+    note(node.list)
+  end
+  return names
+end
+
+-- Values that no ARG asks for are told: their names are probably misspelt.
+local function tell_unused(plan, parsed)
+  local names = declared(plan, parsed)
+  for _, name in ipairs(scopes.PROXIES) do
+    names[name] = true
+  end
+  names.SOURCE_DATE_EPOCH = true
+  local unused = {}
+  for name in pairs(plan.scope.given) do
+    if not names[name] and not plan.scope.known[name] and not name:find "^BUILDKIT_" then
+      unused[#unused + 1] = name
+    end
+  end
+  table.sort(unused)
+  for _, name in ipairs(unused) do
+    core.native.warn(("no ARG asks for the build argument '%s'"):format(name))
+  end
+end
+
+-- Rights that may be given. Steps see the host's network anyway.
+local RIGHTS = { "security.insecure", "network.host" }
+
+local function check_rights(rights)
+  for _, right in ipairs(rights or {}) do
+    if right ~= RIGHTS[1] and right ~= RIGHTS[2] then
+      failure.unknown(("unknown right '%s'"):format(right), right, RIGHTS)
+    end
+  end
+end
+
 --- Builds and returns the image.
 function build.image(given)
+  check_rights(given.allow)
+  -- What would fail at the end is told at the beginning.
+  core.finish(core.native.check_commit(given.tags, given.output))
   local options = {}
   for name, value in pairs(given) do
     options[name] = value
@@ -200,7 +276,9 @@ function build.image(given)
     values = {},
     gates = {},
   }, Plan)
-  build_stages(plan, resolve(plan))
+  local stages = resolve(plan)
+  tell_unused(plan, parsed)
+  build_stages(plan, stages)
   return commit(plan, plan.gates[graph.target].run)
 end
 

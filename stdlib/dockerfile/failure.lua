@@ -11,10 +11,10 @@ function failure.raise(message, hint, kind)
   error(setmetatable(err, core.failure), 0)
 end
 
---- Raises an error about a word that is none of a few, with the nearest of them as a hint.
-function failure.unknown(message, word, words)
+--- Raises an error about a word that is none of a few, with the nearest of them as a hint; `sign` stands before it.
+function failure.unknown(message, word, words, sign)
   local near = core.native.nearest(word, words)
-  failure.raise(message, near and "did you mean '" .. near .. "'?")
+  failure.raise(message, near and "did you mean '" .. (sign or "") .. near .. "'?")
 end
 
 local SHOWN = 8 -- lines of a long instruction

@@ -51,7 +51,7 @@ local function read_flags(item)
     local name, value = flag.name, flag.value
     local kind, key = known[name], name:gsub("-", "_")
     if not kind then
-      failure.unknown(("%s has no flag '--%s'"):format(item.keyword, name), name, names)
+      failure.unknown(("%s has no flag '--%s'"):format(item.keyword, name), name, names, "--")
     elseif kind ~= TRUTH and value == nil then
       failure.raise(("flag '--%s' needs a value"):format(name), ("write --%s=VALUE"):format(name))
     elseif kind == MANY then

@@ -21,7 +21,7 @@ local function global(given, known, escape)
   for name, value in pairs(known) do
     values[name] = given[name] or value
   end
-  return setmetatable({ given = given, values = values, escape = escape, declared = {} }, Scope)
+  return setmetatable({ given = given, values = values, known = known, escape = escape, declared = {} }, Scope)
 end
 
 --- Declares an ARG before the first FROM.

@@ -157,7 +157,14 @@ function sources.image(name, wanted, pull)
   if here and platform.format(platform.parse(here.platform)) == wanted then
     return api.build.from(here)
   end
-  return api.build.from(api.image.pull(name, { platform = wanted, policy = pull }))
+  local ok, pulled = pcall(api.image.pull, name, { platform = wanted, policy = pull })
+  if not ok then
+    if here and type(pulled) == "table" and not pulled.hint then
+      pulled.hint = ("the image '%s' here is for %s"):format(name, here.platform)
+    end
+    error(pulled, 0)
+  end
+  return api.build.from(pulled)
 end
 
 --- A named context, or an image: a State or a Context.

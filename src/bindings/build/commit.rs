@@ -99,11 +99,8 @@ fn layer(call: &Call) -> Result<Outcome> {
 
 fn commit(call: &Call) -> Result<Outcome> {
     let state_ = this(call)?;
-    let names = match call.arg(0) {
-        Value::Nil => Vec::new(),
-        value => one_or_more(&value).map_err(|e| call.named(e))?,
-    };
-    let names = names.iter().map(|name| name.parse()).collect::<Result<Vec<Reference>>>()?;
+    let names = names(&call.arg(0)).map_err(|e| call.named(e))?;
+    let names = references(&names)?;
     let opts = call.options();
     let options = read_options(&opts).map_err(|e| call.named(e))?;
     let outputs = outputs(&opts.value("output")).map_err(|e| call.named(e))?;
@@ -119,6 +116,23 @@ fn commit(call: &Call) -> Result<Outcome> {
         Ok(image)
     };
     call.work(run, |lua, image: Image| object(lua, image))
+}
+
+fn names(value: &Value) -> Result<Vec<String>> {
+    if value.is_nil() { Ok(Vec::new()) } else { one_or_more(value) }
+}
+
+fn references(names: &[String]) -> Result<Vec<Reference>> {
+    names.iter().map(|name| name.parse()).collect()
+}
+
+/// Whether a commit could have these names and outputs: asked before a build, as it may take long.
+///
+/// # Errors
+/// `invalid_argument`.
+pub fn check_commit(named: &Value, output: &Value) -> Result<()> {
+    references(&names(named)?)?;
+    outputs(output).map(drop)
 }
 
 fn read_options(opts: &Options) -> Result<CommitOptions> {

@@ -6,7 +6,7 @@ use mlua::{Lua, Table};
 
 use super::super::api::{Function, Type};
 use super::super::class::{Class, object};
-use super::super::list::{tables, with_text};
+use super::super::list::{human_size, tables, with_text};
 use super::{STATE, StateHandle, this};
 use crate::engine::build::{Difference, FileEntry, Reason, StateHistory, TreeStep, Why};
 use crate::runtime::Context;
@@ -161,7 +161,15 @@ pub fn entry_class() -> Class {
         .field("uid", Type::Integer, "Owner.", |_, e: &FileEntry| Ok(e.uid))
         .field("gid", Type::Integer, "Group.", |_, e: &FileEntry| Ok(e.gid))
         .field("mtime", Type::Integer, "Modification time, seconds since 1970.", |_, e: &FileEntry| Ok(e.mtime))
-        .show(|e: &FileEntry| format!("Entry({}, {})", e.name, e.kind))
+        .show(|e: &FileEntry| match e.kind {
+            "file" => format!(
+                "Entry({}, file, {:04o}, {})",
+                e.name,
+                e.mode,
+                human_size(i64::try_from(e.size).unwrap_or(i64::MAX))
+            ),
+            kind => format!("Entry({}, {kind}, {:04o})", e.name, e.mode),
+        })
         .key(|e: &FileEntry| format!("{e:?}"))
 }
 

@@ -17,10 +17,11 @@ use super::call::{Call, Outcome};
 use super::class::{Class, object};
 use super::image::{Source, policy};
 use super::{Failed, Options, args};
-use crate::engine::build::{Manner, State, StepFailure};
+use crate::engine::build::{Manner, State, StepFailure, in_a_short_line};
 use crate::engine::error::{Error, Result};
 use crate::runtime::Context;
 
+pub use commit::check_commit;
 pub use looking::entry_class;
 pub use steps::limit_options;
 
@@ -73,6 +74,9 @@ pub fn rows() -> Vec<Function> {
     ]
 }
 
+/// The characters a State shows of its step.
+const SHOWN: usize = 60;
+
 /// The `State` class.
 pub fn class() -> Class {
     let class =
@@ -83,7 +87,12 @@ pub fn class() -> Class {
                 super::json::to_lua(lua, &s.0.config().config)
             })
             .show(|s: &StateHandle| {
-                format!("State({}, {}, {} layers)", s.0.key().short(), s.0.step().words, s.0.layer_count())
+                let (count, words) = (s.0.layer_count(), in_a_short_line(&s.0.step().words, SHOWN));
+                format!(
+                    "State({}, {words}, {count} {})",
+                    s.0.key().short(),
+                    if count == 1 { "layer" } else { "layers" }
+                )
             })
             .key(|s: &StateHandle| s.0.key().to_string());
     let rows = [steps::rows(), files::rows(), settings::rows(), looking::rows(), commit::rows()];

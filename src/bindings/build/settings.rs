@@ -116,7 +116,14 @@ fn healthcheck(call: &Call) -> Result<Healthcheck> {
     let span = |key: &str| match table.raw_get::<Value>(key)? {
         Value::Nil => Ok(None),
         value => {
-            let time = args::duration(&value).map_err(|e| call.named(e.context(key)))?;
+            let wrong = |e: Error| {
+                let outer = Error::invalid(format!("{key}: {}", e.message()));
+                call.named(match e.hint() {
+                    Some(hint) => outer.with_hint(hint),
+                    None => outer,
+                })
+            };
+            let time = args::duration(&value).map_err(wrong)?;
             i64::try_from(time.as_nanos()).map(Some).map_err(|_| Error::invalid(format!("{key} is too long")))
         }
     };

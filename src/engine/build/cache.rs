@@ -15,7 +15,7 @@ use super::super::progress::Task;
 use super::super::store::{Store, Workspace, random_id};
 use super::parts::{Part, parts_of_json};
 use super::record::{self, Draft, StepRecord};
-use super::{State, key_of};
+use super::{State, in_a_line, key_of};
 
 /// How a step is shown and kept, whatever it does.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,10 @@ pub(super) struct Operation<'a> {
     pub manner: &'a Manner,
     /// What it reads besides its parent, part by part, for people who ask why it ran.
     pub describe: Describe<'a>,
+    /// The state it takes the result of, where that is not the one it follows.
+    pub made_of: Option<&'a State>,
+    /// That was made anew: what was known under this key is something else.
+    pub renewed: bool,
 }
 
 impl<'a> Operation<'a> {
@@ -68,7 +72,16 @@ impl<'a> Operation<'a> {
         manner: &'a Manner,
         describe: impl Fn() -> Vec<Part> + 'a,
     ) -> Operation<'a> {
-        Operation { kind, inputs, history: step.clone(), step, manner, describe: Box::new(describe) }
+        Operation {
+            kind,
+            inputs,
+            step: in_a_line(&step),
+            history: step,
+            manner,
+            describe: Box::new(describe),
+            made_of: None,
+            renewed: false,
+        }
     }
 }
 
@@ -127,7 +140,7 @@ impl State {
     ) -> Result<Done> {
         let store = engine.store();
         let forced = !engine.config().use_cache || operation.manner.no_cache;
-        let use_cache = !forced && !self.is_held();
+        let use_cache = !forced && !operation.renewed && !self.is_held();
         let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;

@@ -236,7 +236,8 @@ fn unpacked(engine: &Engine, name: &str, stream: Box<dyn Read + Send>) -> Result
     let area = engine.store().workspace()?;
     let folder = area.join("context");
     fs::create_dir(&folder).os(|| format!("create {}", folder.display()))?;
-    super::unpack::unpack_archive(engine, stream, &folder).map_err(|e| e.context(format!("context '{name}'")))?;
+    super::unpack::unpack_archive(engine, stream, &folder)
+        .map_err(|e| e.context(format!("cannot open context '{name}'")))?;
     let root = Root::open(&folder)?;
     Ok(Tree { root, folder, name: name.into(), _area: Some(area), stats: Mutex::new(None) })
 }

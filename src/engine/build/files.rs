@@ -57,6 +57,9 @@ struct WriteInputs<'a> {
 impl State {
     /// A path as the state's working folder makes it absolute.
     pub(super) fn absolute(&self, path: &str) -> Result<PathBuf> {
+        if path.is_empty() || path.contains('\0') {
+            return Err(Error::invalid(format!("'{}' is no path", path.escape_default())));
+        }
         join_workdir(&self.0.config.config.working_dir, path).map(PathBuf::from)
     }
 

@@ -254,6 +254,7 @@ impl Git<'_> {
             Err(e) if e.kind() == Kind::NotFound => {
                 Err(Error::new(Kind::Unsupported, "git repositories need the program git, which is not installed"))
             }
+            Err(e) if e.kind() == Kind::Exit => Err(said(&e)),
             Err(e) => Err(e),
         }
     }
@@ -267,9 +268,34 @@ impl Git<'_> {
     }
 }
 
+/// What git said it failed at: neither the words it was called with nor its advice.
+fn said(error: &Error) -> Error {
+    let output = error.exit().map_or("", |exit| exit.stderr.as_str());
+    let advice = |line: &&str| line.is_empty() || line.starts_with("warning: ") || line.starts_with("hint: ");
+    let line = output.lines().map(str::trim).find(|line| !advice(line)).unwrap_or("git failed and said nothing");
+    let plain = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: "));
+    Error::new(Kind::Exit, plain.unwrap_or(line))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::super::error::ExitDetail;
     use super::*;
+
+    #[test]
+    fn causes_are_what_git_failed_at() {
+        let of = |stderr: &str| {
+            let exit = ExitDetail { code: 128, stderr: stderr.into() };
+            said(&Error::new(Kind::Exit, "command failed").with_exit(exit)).message().to_string()
+        };
+        assert_eq!(
+            of("warning: x\nfatal: repository 'r' not found\n\nPlease make sure\nit exists.\n"),
+            "repository 'r' not found"
+        );
+        assert_eq!(of("ssh: no route\nfatal: Could not read from remote.\n"), "ssh: no route");
+        assert_eq!(of("odd\n"), "odd");
+        assert_eq!(of(""), "git failed and said nothing");
+    }
 
     #[test]
     fn addresses_of_repositories() {

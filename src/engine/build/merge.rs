@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::super::Engine;
+use super::super::digest::Digest;
 use super::super::error::{Error, Result};
 use super::super::image::config::History;
 use super::super::store::Workspace;
@@ -27,11 +30,13 @@ impl State {
             return Ok(end.clone());
         }
         let steps: Vec<&State> = end.lineage().take_while(|state| *state != base).collect();
-        let mut manner = manner.clone();
-        // What was made anew is another layer under the same key.
-        manner.no_cache |= steps.iter().any(|state| state.step().layer.is_some() && !state.step().cached);
-        let mut operation = Operation::new("layer", &end.key().to_string(), "LAYER".into(), &manner)?;
-        operation.history = "LAYER".into();
+        let inputs = Digest::of(end.key().to_string());
+        let mut operation = Operation::of_digest("layer", inputs, "LAYER".into(), manner, Vec::new);
+        let history = end.config().history.iter().skip(base.config().history.len());
+        let words: Vec<&str> = history.filter_map(|entry| entry.created_by.as_deref()).collect();
+        operation.history = format!("LAYER {}", words.join("; "));
+        operation.made_of = Some(end);
+        operation.renewed = steps.iter().any(|state| state.step().layer.is_some() && !state.step().cached);
         let key = base.key_after(&operation);
         let below = base.0.layers.len();
         let done = base.cached(engine, &key, &operation, false, |_| Ok((end.flat(engine, below)?, None)))?;
@@ -63,7 +68,7 @@ impl State {
         let shared = mine.iter().zip(&others).take_while(|(one, two)| one == two).count();
         let added = &others[shared..];
         let words = format!("MERGE {}", other.step().words);
-        let operation = Operation::new("merge", &other.key().to_string(), words, manner)?;
+        let operation = Operation::new("merge", &json!({ "other": other.key().to_string() }), words, manner)?;
         let key = self.key_after(&operation);
         // Overlayfs takes a folder once only: what is here already comes again as one layer of its own.
         if !mine.ends_with(added) && added.iter().any(|id| mine.contains(id)) {

@@ -134,6 +134,21 @@ pub struct Step {
     pub cached: bool,
 }
 
+/// A text of several lines in one, without the blanks around them.
+pub fn in_a_line(text: &str) -> String {
+    let lines = text.split(|c: char| c.is_control() && c != '\t').map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a text in a line of at most so many characters, with `…` where something is missing.
+pub fn in_a_short_line(text: &str, most: usize) -> String {
+    let line = in_a_line(text);
+    match line.char_indices().nth(most) {
+        Some(_) => line.chars().take(most - 1).chain(['…']).collect(),
+        None => line,
+    }
+}
+
 impl Step {
     fn start(words: String) -> Step {
         Step { words, key: None, layer: None, created: None, cached: false }
@@ -173,7 +188,7 @@ impl State {
         let layers = image.layers.iter().zip(types).map(|(layer, kind)| StateLayer::Image(layer.clone(), kind));
         let mut config = image.config.clone();
         config.rootfs.diff_ids.clear();
-        let name = image.names.first().map_or_else(|| image.id.to_string(), |name| name.familiar());
+        let name = image.names.first().map_or_else(|| image.id.short(), |name| name.familiar());
         let key = key_of(&["image", &image.id.to_string()]);
         let digest = super::image::Content::of(&image.manifest)?.digest;
         let base = Base { name: image.names.first().map(ToString::to_string), digest };

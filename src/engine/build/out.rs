@@ -45,6 +45,7 @@ impl State {
         if inside {
             name.push_str("/.");
         }
-        files::copy_out(Root::open(&root)?.fd().as_fd(), &name, target, options, engine.cancel())
+        let options = CopyOptions { noun: "state", ..*options };
+        files::copy_out(Root::open(&root)?.fd().as_fd(), &name, target, &options, engine.cancel())
     }
 }

@@ -132,14 +132,13 @@ mod tests {
 
     #[test]
     fn inputs_become_parts() {
-        let text =
-            br#"{"argv":["/bin/sh","-c","make"],"env":[["A","1"],["B",null]],"workdir":null,"host_network":true}"#;
+        let text = br#"{"argv":["/bin/sh","-c","make"],"env":[["A","1"],["B",null]],"workdir":null,"network":"host"}"#;
         let parts = parts_of_json(text);
         let want = [
             Part(PartKind::Command, "".into(), "make".into()),
             Part(PartKind::Env, "A".into(), "1".into()),
             Part(PartKind::Env, "B".into(), "".into()),
-            Part::option("host_network", "true"),
+            Part::option("network", "host"),
         ];
         assert_eq!(parts, want);
         let copied = parts_of_json(br#"{"target":"/src","owner":[0,0],"items":[["/src/a",420,{"File":"sha256:1"}]]}"#);

@@ -109,7 +109,7 @@ struct RunInputs<'a> {
     env: &'a [(String, Option<String>)],
     workdir: Option<&'a str>,
     user: Option<&'a str>,
-    host_network: bool,
+    network: &'static str,
     ulimits: Vec<(&'a str, u64, u64)>,
     hosts: &'a [(String, String)],
     privileged: bool,
@@ -210,7 +210,7 @@ impl State {
         options: &'a StepOptions,
         mounts: &[Seen<'_>],
     ) -> Result<Operation<'a>> {
-        let step = format!("{word} {}", command.display());
+        let step = format!("{word} {}", command.display().trim());
         let operation = Operation::new(kind, &run_inputs(argv, options, mounts), step, &options.manner)?;
         Ok(Operation { history: format!("{word} {}", argv.join(" ")), ..operation })
     }
@@ -337,7 +337,10 @@ fn run_inputs<'a>(argv: &'a [String], options: &'a StepOptions, mounts: &'a [See
         env: &options.env,
         workdir: options.workdir.as_deref(),
         user: options.user.as_deref(),
-        host_network: options.network.as_ref().is_none_or(|network| *network == Network::Host),
+        network: match options.network {
+            None | Some(Network::Host) => "host",
+            Some(_) => "none",
+        },
         ulimits: options.ulimits.iter().map(|limit| (limit.name.as_str(), limit.soft, limit.hard)).collect(),
         hosts: &options.hosts,
         privileged: options.privileged,

@@ -287,6 +287,9 @@ fn path_of(parts: Vec<Vec<u8>>) -> PathBuf {
 /// # Errors
 /// `not_found` for a name that is not there; `invalid_argument` for a special file or a bad pattern; `os`.
 pub(super) fn from_host(base: &Path, source: &str, search: &Search) -> Result<Vec<Source>> {
+    if source.is_empty() {
+        return Err(Error::invalid("a source to copy has no name").with_hint("'.' is the whole folder"));
+    }
     let path = base.join(source);
     match fs::metadata(&path) {
         Ok(_) => return on_host(source, &path, search).map(|source| vec![source]),

@@ -21,12 +21,14 @@ use super::super::error::Result;
 use super::super::store::Store;
 use super::cache::Operation;
 use super::parts::{Part, PartKind, parts_of_json};
-use super::{State, key_of};
+use super::{State, in_a_short_line, key_of};
 
 /// Differences that are named; more are counted.
 const MOST_NAMED: usize = 100;
 /// Differences in a sentence.
 const MOST_SAID: usize = 5;
+/// The characters of a step in a sentence.
+const STEP_SAID: usize = 80;
 /// Steps with the same words that are remembered.
 const MOST_LAST: usize = 8;
 /// Longer lists of inputs are not compared.
@@ -114,7 +116,8 @@ impl State {
         forced: bool,
     ) -> Result<()> {
         let is_step = |state: &&State| state.step().created.is_some() || state.parent().is_none();
-        let ancestor = std::iter::successors(Some(self), |state| state.parent()).find(is_step).unwrap_or(self);
+        let mut ancestor = std::iter::successors(operation.made_of.or(Some(self)), |state| state.parent());
+        let ancestor = ancestor.find(is_step).unwrap_or(self);
         let config = serde_json::to_vec(&self.config().config).unwrap_or_default();
         let last = last_path(store, operation);
         let mut list: Vec<(Digest, Digest)> =
@@ -235,10 +238,11 @@ impl fmt::Display for Why {
             Some("gone") => Some("ran because its result was gone from the cache"),
             _ => None,
         };
+        let step = in_a_short_line(&self.step, STEP_SAID);
         if let Some(text) = plain {
-            return write!(f, "{}: {text}", self.step);
+            return write!(f, "{step}: {text}");
         }
-        write!(f, "{}: ran because ", self.step)?;
+        write!(f, "{step}: ran because ")?;
         let mut said = 0;
         let mut first = true;
         for (index, reason) in self.reasons.iter().enumerate() {
@@ -249,11 +253,12 @@ impl fmt::Display for Why {
                     // Only the parent that reads something else is worth a word.
                     continue;
                 }
+                let parent = in_a_short_line(&reason.name, STEP_SAID);
                 let and = if first { "" } else { ", and " };
                 match (reason.before == reason.after, follows) {
-                    (_, true) => write!(f, "{and}its parent changed: {}: ", reason.name)?,
-                    (true, _) => write!(f, "{and}its parent's settings changed: {}", reason.name)?,
-                    (false, _) => write!(f, "{and}its parent changed: {}", reason.name)?,
+                    (_, true) => write!(f, "{and}its parent changed: {parent}: ")?,
+                    (true, _) => write!(f, "{and}its parent's settings changed: {parent}")?,
+                    (false, _) => write!(f, "{and}its parent changed: {parent}")?,
                 }
                 (first, said) = (true, 0);
                 continue;

@@ -68,7 +68,14 @@ impl Engine {
             return Ok(image);
         }
         let reference = name.parse()?;
-        self.image_pull(&reference, &PullOptions { policy, platform: platform.cloned(), ..PullOptions::default() })
+        let options = PullOptions { policy, platform: platform.cloned(), ..PullOptions::default() };
+        self.image_pull(&reference, &options).map_err(|e| match (e.kind(), e.hint()) {
+            // Who does not know that it has to be pulled, wonders about the registry.
+            (Kind::Network | Kind::Timeout, None) if policy != Policy::Always => {
+                e.with_hint(format!("there is no image '{name}' here"))
+            }
+            _ => e,
+        })
     }
 
     /// Makes a container that is not started.

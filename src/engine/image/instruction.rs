@@ -9,7 +9,7 @@
 use super::super::error::{Error, Result};
 use super::super::suggest::suggest;
 use super::config::{Healthcheck, RunConfig};
-use super::settings::{Setting, apply};
+use super::settings::{Setting, apply, check_trigger};
 
 /// The instructions known here.
 pub const NAMES: [&str; 12] = [
@@ -150,11 +150,7 @@ fn range(text: &str) -> Result<Vec<String>> {
 }
 
 fn trigger(text: &str) -> Result<String> {
-    let word = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-    match word.as_str() {
-        "ONBUILD" | "FROM" | "MAINTAINER" => Err(Error::invalid(format!("{word} cannot be a trigger"))),
-        _ => Ok(text.to_string()),
-    }
+    check_trigger(text).map(|()| text.to_string())
 }
 
 fn healthcheck(text: &str) -> Result<Healthcheck> {

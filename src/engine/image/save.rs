@@ -112,6 +112,13 @@ pub(in super::super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Wri
         return output.flush().os(what);
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !dir.is_dir() {
+        return Err(Error::not_found(format!(
+            "cannot write {}: there is no folder '{}'",
+            path.display(),
+            dir.display()
+        )));
+    }
     let file = tempfile::NamedTempFile::new_in(dir).os(what)?;
     // Not through the temporary file itself: its errors have no errno.
     let mut output = io::BufWriter::new(file.as_file());

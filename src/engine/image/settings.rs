@@ -116,6 +116,9 @@ pub fn apply(config: &mut RunConfig, setting: &Setting) -> Result<String> {
         }
         Setting::Label(list) => {
             for (name, value) in list {
+                if name.is_empty() {
+                    return Err(Error::invalid("a label needs a name"));
+                }
                 match value {
                     Some(value) => config.labels.insert(name.clone(), value.clone()),
                     None => config.labels.remove(name),
@@ -161,11 +164,45 @@ pub fn apply(config: &mut RunConfig, setting: &Setting) -> Result<String> {
             format!("HEALTHCHECK {}", json(&check.test))
         }
         Setting::OnBuild(instruction) => {
+            check_trigger(instruction)?;
             config.on_build.push(instruction.clone());
             format!("ONBUILD {instruction}")
         }
         Setting::Unset(unset) => unset.apply(config)?,
     })
+}
+
+/// The instructions of a Dockerfile that may be triggers.
+const TRIGGERS: [&str; 15] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// An instruction that an image's children may take.
+///
+/// # Errors
+/// `invalid_argument` for one that cannot be a trigger, and for what is none.
+pub fn check_trigger(text: &str) -> Result<()> {
+    let word = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+    match word.as_str() {
+        "" => Err(Error::invalid("a trigger needs an instruction")),
+        "ONBUILD" | "FROM" | "MAINTAINER" => Err(Error::invalid(format!("{word} cannot be a trigger"))),
+        known if TRIGGERS.contains(&known) => Ok(()),
+        _ => Err(suggest(Error::invalid(format!("unknown instruction '{word}'")), &word, TRIGGERS)),
+    }
 }
 
 fn set_env(config: &mut RunConfig, name: &str, value: Option<&str>) -> Result<()> {

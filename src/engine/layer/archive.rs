@@ -182,11 +182,16 @@ impl<R: Read> Archive<R> {
         }
     }
 
+    /// What messages call all of it.
+    fn whole(&self) -> String {
+        if self.noun == "archive" { self.noun.into() } else { format!("{} archive", self.noun) }
+    }
+
     fn cut_off(&self) -> Error {
-        let noun = self.noun;
+        let noun = self.whole();
         match self.current.as_str() {
-            "" => Error::integrity(format!("{noun} archive is cut off in its first header")),
-            name => Error::integrity(format!("{noun} archive is cut off after the header of '{name}'")),
+            "" => Error::integrity(format!("{noun} is cut off in its first header")),
+            name => Error::integrity(format!("{noun} is cut off after the header of '{name}'")),
         }
     }
 
@@ -245,7 +250,7 @@ impl<R: Read> Archive<R> {
         if block.iter().all(|byte| *byte == 0) {
             return match self.block_or_end()? {
                 Some(second) if second.iter().any(|byte| *byte != 0) => {
-                    Err(Error::integrity(format!("{} archive has an entry after a block of zeros", self.noun)))
+                    Err(Error::integrity(format!("{} has an entry after a block of zeros", self.whole())))
                 }
                 _ => Ok(None),
             };
@@ -258,7 +263,7 @@ impl<R: Read> Archive<R> {
         match number(&block[field.clone()]) {
             Some(sum) if sum == unsigned || sum == signed => Ok(Some(block)),
             _ if self.current.is_empty() => Err(Error::integrity(format!("{} is not a tar archive", self.noun))),
-            _ => Err(Error::integrity(format!("{} archive has a damaged header after '{}'", self.noun, self.current))),
+            _ => Err(Error::integrity(format!("{} has a damaged header after '{}'", self.whole(), self.current))),
         }
     }
 

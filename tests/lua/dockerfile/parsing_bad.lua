@@ -10,7 +10,7 @@ local cases = {
   { "FOOBARBAZ", "unknown instruction 'FOOBARBAZ'" },
   { "RUN", "RUN needs a command" }, { "RUN []", "RUN needs a command" }, { "RUN [1]", "a list in JSON form may hold strings only" },
   { 'RUN ["a", null]', "a list in JSON form may hold strings only" }, { 'CMD ["a", {}]', "a list in JSON form may hold strings only" },
-  { "RUN --netwrok=none x", "RUN has no flag '--netwrok'", "did you mean 'network'?" }, { "RUN --network x", "flag '--network' needs a value", "write --network=VALUE" },
+  { "RUN --netwrok=none x", "RUN has no flag '--netwrok'", "did you mean '--network'?" }, { "RUN --network x", "flag '--network' needs a value", "write --network=VALUE" },
   { "RUN --network=bridge x", "invalid value 'bridge' for '--network': expected default, none, host" },
   { "RUN --security=unsafe x", "invalid value 'unsafe' for '--security': expected sandbox, insecure" },
   { "RUN --network=none --network=host x", "flag '--network' is there twice" },
@@ -25,7 +25,7 @@ local cases = {
   { "RUN --mount=type=bind,from=$x,target=/a x", "'from' of a mount takes no variables", "name a stage for it: FROM IMAGE AS name" },
   { "RUN <<EOF\na", "the here-document 'EOF' does not end", "write EOF alone on a line behind it" }, { "COPY <<A <<B /\n1\nA\n2", "the here-document 'B' does not end", "write B alone on a line behind it" },
   { "COPY a", "COPY needs a target", "write COPY SOURCE... TARGET" }, { "COPY", "COPY needs a source and a target", "write COPY SOURCE... TARGET" }, { "ADD a", "ADD needs a target", "write ADD SOURCE... TARGET" },
-  { "COPY --form=x a b", "COPY has no flag '--form'", "did you mean 'from'?" }, { "COPY --link=maybe a b", "flag '--link' must be true or false, not 'maybe'" }, { "COPY --link= a b", "flag '--link' must be true or false, not ''" },
+  { "COPY --form=x a b", "COPY has no flag '--form'", "did you mean '--from'?" }, { "COPY --link=maybe a b", "flag '--link' must be true or false, not 'maybe'" }, { "COPY --link= a b", "flag '--link' must be true or false, not ''" },
   { "COPY --from=$x a b", "COPY --from takes no variables", "name a stage for it: FROM IMAGE AS name" }, { "COPY --chown=1 --chown=2 a b", "flag '--chown' is there twice" },
   { "COPY a <<EOF\nEOF", "COPY cannot have a here-document as its target" }, { "COPY --checksum=a b c", "COPY has no flag '--checksum'" },
   { "ENV", "ENV needs at least one argument" }, { "ENV a", "ENV needs a value for 'a'", "write ENV a=VALUE" }, { "ENV a=b c", "'c' is not NAME=VALUE", "put values that have blanks into quotes" },
@@ -37,12 +37,12 @@ local cases = {
   { "HEALTHCHECK", "HEALTHCHECK needs CMD or NONE", "write HEALTHCHECK CMD COMMAND, or HEALTHCHECK NONE" }, { "HEALTHCHECK curl x", "HEALTHCHECK does not know 'CURL'", "write HEALTHCHECK CMD COMMAND, or HEALTHCHECK NONE" },
   { "HEALTHCHECK NONE x", "HEALTHCHECK NONE takes no arguments" }, { "HEALTHCHECK CMD", "HEALTHCHECK CMD needs a command" }, { "HEALTHCHECK CMD []", "HEALTHCHECK CMD needs a command" },
   { "HEALTHCHECK --interval=soon CMD a", "invalid time 'soon' for '--interval'", "write a number and a unit, such as 30s or 1m30s" }, { "HEALTHCHECK --interval=30 CMD a", "invalid time '30' for '--interval'", "write a number and a unit, such as 30s or 1m30s" },
-  { "HEALTHCHECK --timeout=1us CMD a", "'--timeout' must be at least 1ms, not '1us'" }, { "HEALTHCHECK --retries=-1 CMD a", "invalid number '-1' for '--retries'" }, { "HEALTHCHECK --retires=1 CMD a", "HEALTHCHECK has no flag '--retires'", "did you mean 'retries'?" },
+  { "HEALTHCHECK --timeout=1us CMD a", "'--timeout' must be at least 1ms, not '1us'" }, { "HEALTHCHECK --retries=-1 CMD a", "invalid number '-1' for '--retries'" }, { "HEALTHCHECK --retires=1 CMD a", "HEALTHCHECK has no flag '--retires'", "did you mean '--retries'?" },
   { "ONBUILD", "ONBUILD needs an instruction" }, { "ONBUILD ONBUILD RUN x", "ONBUILD cannot be a trigger of ONBUILD" }, { "ONBUILD FROM x", "FROM cannot be a trigger of ONBUILD" }, { "ONBUILD maintainer x", "MAINTAINER cannot be a trigger of ONBUILD" },
   { "ONBUILD RUNN x", "unknown instruction 'RUNN'", "did you mean 'RUN'?" }, { "ONBUILD COPY a", "COPY needs a target", "write COPY SOURCE... TARGET" },
   { "FROM", "FROM takes an image, or an image AS a name", "write FROM IMAGE [AS NAME]" }, { "FROM a b", "FROM takes an image, or an image AS a name", "write FROM IMAGE [AS NAME]" }, { "FROM a AS", "FROM takes an image, or an image AS a name", "write FROM IMAGE [AS NAME]" },
   { "FROM a AS 1b", "invalid stage name '1b'", "it begins with a letter, and has letters, digits, '-', '_' and '.'" }, { "FROM a AS b/c", "invalid stage name 'b/c'", "it begins with a letter, and has letters, digits, '-', '_' and '.'" },
-  { "FROM --platfrom=x a", "FROM has no flag '--platfrom'", "did you mean 'platform'?" },
+  { "FROM --platfrom=x a", "FROM has no flag '--platfrom'", "did you mean '--platform'?" },
 }
 for _, case in ipairs(cases) do
   local first = case[1]:match "^[^\n]*"

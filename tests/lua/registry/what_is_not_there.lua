@@ -6,8 +6,9 @@ check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, imag
 check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, container.run, R .. "/no/such", "true")
 check.fails("not_found", "manifest no/such:latest not found in " .. R, nil, build.from, R .. "/no/such")
 -- port 1: nothing listens there
-for _, f in ipairs { image.pull, function(n) container.run(n, "true") end, build.from, registry.tags } do
-  local e = check.fails("network", "cannot reach registry 127.0.0.1:1", nil, f, "127.0.0.1:1/app")
+local missing = "there is no image '127.0.0.1:1/app' here"
+for f, hint in pairs { [image.pull] = "", [function(n) container.run(n, "true") end] = missing, [build.from] = missing, [registry.tags] = "" } do
+  local e = check.fails("network", "cannot reach registry 127.0.0.1:1", hint ~= "" and hint or nil, f, "127.0.0.1:1/app")
   check.has(table.concat(e.causes, "\n"):lower(), "refused")
 end
 check.fails("invalid_argument", "invalid image name 'Debian': the repository must be lower case", nil, image.pull, "Debian")

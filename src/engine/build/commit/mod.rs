@@ -146,6 +146,9 @@ impl State {
         config.author = options.author.clone().or(config.author);
         config.created = options.created.clone().or(config.created);
         for (name, value) in &options.labels {
+            if name.is_empty() {
+                return Err(Error::invalid("a label needs a name"));
+            }
             match value {
                 Some(value) => config.config.labels.insert(name.clone(), value.clone()),
                 None => config.config.labels.remove(name),

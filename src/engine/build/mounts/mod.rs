@@ -222,7 +222,10 @@ fn place(current: &str, target: &str) -> Result<PathBuf> {
 fn find(engine: &Engine, from: &MountFrom, source: &str, with_content: bool) -> Result<Files> {
     let of_state = |state: State| Files::State { state, source: Path::new("/").join(source) };
     let missing = |shown: &Path| {
-        let message = format!("cannot mount '{}': no such file or folder on the host", shown.display());
+        let message = match from {
+            MountFrom::Context(_) => format!("cannot mount '{source}': it is not in the context"),
+            _ => format!("cannot mount '{}': no such file or folder on the host", shown.display()),
+        };
         move |error: Error| if error.kind() == ErrorKind::NotFound { Error::not_found(message) } else { error }
     };
     let confined = |root: &Root, folder: &Path| {

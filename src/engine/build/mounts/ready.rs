@@ -227,7 +227,7 @@ impl Maker<'_> {
     ) -> Result<()> {
         let Some((_, secret)) = self.options.secrets.iter().find(|(name, _)| name == id) else {
             let error = Error::not_found(format!("secret '{id}' is required and was not given"));
-            let hint = format!("give it: secrets={{[\"{id}\"]={{file=\"path\"}}}}");
+            let hint = format!("give it: secrets={{[\"{id}\"]={{file=\"path\"}}}}, or --secret id={id},src=path");
             return if required { Err(error.with_hint(hint)) } else { Ok(()) };
         };
         let value = secret.value(id)?;
@@ -255,7 +255,8 @@ impl Maker<'_> {
     fn ssh(&mut self, target: &Path, id: &str, required: bool, owned: Owned) -> Result<()> {
         let Some((_, socket)) = self.options.ssh.iter().find(|(name, _)| name == id) else {
             let error = Error::not_found(format!("SSH agent '{id}' is required and was not given"));
-            let hint = format!("give its socket: ssh={{[\"{id}\"]=\"/path/of/socket\"}}");
+            let hint =
+                format!("give its socket: ssh={{[\"{id}\"]=\"/path/of/socket\"}}, or --ssh {id}=/path/of/socket");
             return if required { Err(error.with_hint(hint)) } else { Ok(()) };
         };
         let name = format!("ssh-{}", self.ready.agents.len());

@@ -45,7 +45,7 @@ pub fn copy_out(
     cancel: &Cancel,
 ) -> Result<()> {
     cancel.check()?;
-    let from = root_source(&Root::from_fd(root, "/")?, source, options.follow)?;
+    let from = root_source(&Root::from_fd(root, "/")?, source, options)?;
     let (folder, to) = host_target(target, &from)?;
     copy(folder.as_fd(), &from, &to, Side::Outside, options, cancel)
 }

@@ -40,6 +40,8 @@ pub struct CopyOptions {
     pub owner: Option<(u32, u32)>,
     /// Bounds on tar streams from outside.
     pub limits: Limits,
+    /// What messages call the thing that is copied from.
+    pub noun: &'static str,
 }
 
 impl Default for CopyOptions {
@@ -50,6 +52,7 @@ impl Default for CopyOptions {
             no_overwrite_dir_non_dir: true,
             owner: None,
             limits: Limits::default(),
+            noun: "container",
         }
     }
 }

@@ -19,6 +19,7 @@ use super::super::super::error::{Error, Kind, OsContext, Result};
 use super::super::super::inroot::Root;
 use super::super::super::layer::entry::shown;
 use super::super::super::layer::tree::{is_folder, join};
+use super::CopyOptions;
 
 /// What is copied.
 pub(super) struct Source {
@@ -74,17 +75,17 @@ pub(super) fn host_source(path: &Path, follow: bool) -> Result<Source> {
     source(handle, label.clone(), bytes, name)
 }
 
-/// Finds the source in a container.
+/// Finds the source in a container, or in what has files as one.
 ///
 /// # Errors
 /// `not_found`, `invalid_argument`, `os`.
-pub(super) fn root_source(root: &Root, path: &str, follow: bool) -> Result<Source> {
+pub(super) fn root_source(root: &Root, path: &str, options: &CopyOptions) -> Result<Source> {
     let bytes = path.as_bytes();
-    let label = format!("'{}' of the container", text(bytes));
+    let label = format!("'{}' of the {}", text(bytes), options.noun);
     if path.is_empty() {
-        return Err(Error::invalid("the path in the container is empty"));
+        return Err(Error::invalid(format!("the path in the {} is empty", options.noun)));
     }
-    let handle = match root.open_with(path, source_flags(follow, bytes)) {
+    let handle = match root.open_with(path, source_flags(options.follow, bytes)) {
         Err(e) if e.kind() == Kind::NotFound => {
             return Err(Error::not_found(format!("cannot copy {label}: no such file or folder")));
         }

@@ -157,7 +157,7 @@ pub fn tar_out(
     cancel: &Cancel,
 ) -> Result<()> {
     cancel.check()?;
-    let from = root_source(&Root::from_fd(root, "/")?, source, options.follow)?;
+    let from = root_source(&Root::from_fd(root, "/")?, source, options)?;
     let name = match &from.name {
         Some(name) if !from.contents => std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()),
         _ => b".",

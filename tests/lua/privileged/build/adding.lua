@@ -64,7 +64,7 @@ host.run { "tar", "-C", d .. "evil", "-cf", d .. "removal.tar", ".wh.passwd" }
 check.fails("invalid_argument", "cannot unpack 'removal.tar'", nil, s.add, s, d .. "removal.tar", "/etc")
 host.run { "sh", "-c", "head -c 9000 " .. d .. "plain.tar | head -c 1000 >" .. d .. "cut.tar" }
 check.same(pcall(s.add, s, d .. "cut.tar", "/to"), false)
-check.fails("integrity", "context '" .. d .. "up.tar'", nil, build.context, d .. "up.tar")
+check.fails("integrity", "cannot open context '" .. d .. "up.tar'", nil, build.context, d .. "up.tar")
 -- an archive on standard input; what it was unpacked to goes with the context
 local words = { host.env.MOONSHELL, "-e", [[
   local ctx = build.context("-", { ignore = { "sub" } })

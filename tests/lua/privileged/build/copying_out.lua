@@ -34,3 +34,6 @@ check.same(host.run({ "ls", d .. "outside" }, { capture = true }).stdout, "")
 check.fails("not_found", "cannot copy '/none': it does not exist in the state", nil, s.copy_out, s, "/none", d)
 -- the layers are as they were
 check.same(s:out "stat -c '%u:%g %a' /app/one", "5:6 4755")
+-- what went wrong is a state's
+local gone = d .. "no/such/place"
+check.fails("not_found", ("cannot copy '/app' of the state to '%s' of the host: '%s' does not exist"):format(gone, d .. "no/such"), nil, s.copy_out, s, "/app", gone)

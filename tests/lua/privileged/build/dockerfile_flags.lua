@@ -62,6 +62,7 @@ check.has(log, "[3/3] RUN echo 2 > /two: done")
 fs.write(dir.path .. "/other", "FROM busybox:1 AS first\nENV STAGE=first\nFROM first\nENV STAGE=second\n")
 id = built("-f", dir.path .. "/other", "--target", "first")
 check.has(table.concat(image.get(id).config.config.Env, " "), "STAGE=first")
+check.same(built("--file=" .. dir.path .. "/other", "--target=first", "--load"), id, "what --load asks for is so anyway")
 local piped = host.run({ host.env.MOONSHELL, "build", "-q", "-f", "-", dir.path },
   { input = "FROM busybox:1\nENV PIPED=1\n", capture = true, check = false })
 check.has(table.concat(image.get((piped.stdout:gsub("\n$", ""))).config.config.Env, " "), "PIPED=1")

@@ -15,7 +15,9 @@ check.same(s.config.Env[#s.config.Env], "IN=layer")
 check.same({ s:exists "/gone", s:exists "/old/x", s:exists "/old/y", s:exists "/tmp/scratch" }, { false, false, true, false })
 check.same(s:out "test /a -ef /b && cat /b; ls /old", "1y")
 local history = img:history()
-check.same(history[#history].created_by, "LAYER")
+check.same(history[#history].created_by, "LAYER WRITE /a; RUN /bin/sh -c ln /a /b && rm /gone && rm -r /old && mkdir /old"
+  .. " && echo new > /old/y; WRITE /tmp/scratch; REMOVE /tmp/scratch; ENV IN=layer; RUN /bin/sh -c echo $IN > /in")
+check.same(base:layer(steps, { history = "what I say" }):history()[#history].created_by, "what I say")
 check.same(history[#history - 1].created_by, "WRITE /gone")
 
 -- what is in the tar: removals of what is below only, and the folder that hides the old one

@@ -21,7 +21,7 @@ check.same(s:out("echo ${#X}", { secrets = { "id=path,env=PATH" }, mounts = { "t
 -- absent: nothing, or an error
 check.same(run("ls /run/secrets 2>/dev/null | wc -l > /n", { type = "secret", id = "missing" }):read "/n", "0\n")
 check.same(run("echo [$X] > /n", { type = "secret", id = "none", env = "X" }):read "/n", "[]\n")
-check.fails("not_found", "secret 'missing' is required and was not given", "give it: secrets={[\"missing\"]={file=\"path\"}}", run, "true", { type = "secret", id = "missing", required = true })
+check.fails("not_found", "secret 'missing' is required and was not given", "give it: secrets={[\"missing\"]={file=\"path\"}}, or --secret id=missing,src=path", run, "true", { type = "secret", id = "missing", required = true })
 check.same(select(2, pcall(s.run, s, "true", { secrets = { x = { file = dir.path .. "/nope" } }, mounts = { { type = "secret", id = "x" } } })).kind, "not_found")
 check.same(s:out("echo fine", { secrets = { x = { file = dir.path .. "/nope" } } }), "fine", "a secret nobody asks for does no harm")
 check.fails("invalid_argument", "State:run: secret 'x' must be a table", "write x={file=\"path\"}, {env=\"NAME\"} or {value=\"text\"}", s.run, s, "true", { secrets = { x = "abc" } })

@@ -66,3 +66,13 @@ for index = 1, 200 do fs.write(("%s/many/%03d"):format(src, index), "x") end
 s = build.from(img):copy(src, "/src")
 check.has(tostring(s:why()), " more")
 check.same(#s:why(), 101)
+-- a network, what several steps in one layer were, and what is merged
+local plain = build.from(img)
+plain:run "true"
+check.same(tostring(plain:run("true", { network = "none" }):why()), "RUN true: ran because network changed")
+local function one_layer(text) return plain:layer(function(state) return state:write("/w", text) end) end
+one_layer "a"
+s = one_layer "b"
+check.same(tostring(s:why()), "LAYER: ran because its parent changed: WRITE /w: content changed")
+local function merged(text) return plain:run "echo x > /x":merge(plain:run("echo " .. text .. " > /x"):run "rm /x; echo y > /y") end
+check.same(tostring(merged "a":why()):match "^[%u]+", "RUN")

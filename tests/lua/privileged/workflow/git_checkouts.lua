@@ -33,3 +33,5 @@ check.fails("invalid_argument", "git.checkout: commit and ref exclude each other
   git.checkout, url, { commit = one, ref = "v1" })
 check.fails("invalid_argument", "git.checkout: unknown option 'branch'", "commit, ref and subdir are known",
   git.checkout, url, { branch = "x" })
+check.fails("network", "git.resolve: cannot ask file:///no/such: '/no/such' does not appear to be a git repository", nil,
+  git.checkout, "file:///no/such", { ref = "v1" })
