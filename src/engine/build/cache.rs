@@ -45,6 +45,8 @@ pub(super) struct Operation<'a> {
     pub manner: &'a Manner,
     /// What it reads besides its parent, part by part, for people who ask why it ran.
     pub describe: Describe<'a>,
+    /// Ids of layers it reads besides its parent's; `None` when it reads no layer at all, not even those.
+    pub layers: Option<Vec<String>>,
 }
 
 impl<'a> Operation<'a> {
@@ -68,7 +70,25 @@ impl<'a> Operation<'a> {
         manner: &'a Manner,
         describe: impl Fn() -> Vec<Part> + 'a,
     ) -> Operation<'a> {
-        Operation { kind, inputs, history: step.clone(), step, manner, describe: Box::new(describe) }
+        Operation {
+            kind,
+            inputs,
+            history: step.clone(),
+            step,
+            manner,
+            describe: Box::new(describe),
+            layers: Some(Vec::new()),
+        }
+    }
+
+    /// The digest of the layers it reads. A step that was taken again has the key it had and another layer: what was
+    /// made on the old one is not made on the new one.
+    fn ground(&self, parent: &State) -> Option<Digest> {
+        let others = self.layers.as_ref()?;
+        let all = parent.layer_ids();
+        let count = all.len().to_string();
+        let parts: Vec<&str> = [&count].into_iter().chain(&all).chain(others).map(String::as_str).collect();
+        Some(key_of(&parts))
     }
 }
 
@@ -128,16 +148,17 @@ impl State {
         let store = engine.store();
         let forced = !engine.config().use_cache || operation.manner.no_cache;
         let use_cache = !forced && !self.is_held();
+        let ground = operation.ground(self);
         let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;
-        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground, with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
         let _mine = store.lock_object(&format!("step-{}", key.hex()), engine.cancel())?;
         // Somebody may have made it while we waited.
-        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground, with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
@@ -153,7 +174,8 @@ impl State {
             Some(_) => Some(format!("step-{}", &random_id()?[..32])),
             None => None,
         };
-        let record = StepRecord { layer: id.clone(), created: now(engine), step: operation.step.clone(), remote: None };
+        let (layer, step) = (id.clone(), operation.step.clone());
+        let record = StepRecord { layer, created: now(engine), step, ground, remote: None };
         // Before the layer is made durable, which makes it so too.
         let draft = if self.is_held() { None } else { Some(record::draft(store, &record, output.as_deref())?) };
         match (id, area) {
@@ -177,10 +199,13 @@ impl State {
     }
 }
 
-/// A finished step whose layer is still here, or can be fetched.
-fn look_up(engine: &Engine, key: &Digest, with_output: bool) -> Result<Option<Done>> {
+/// A finished step whose layer is still here, or can be fetched, and that was taken on this ground.
+fn look_up(engine: &Engine, key: &Digest, ground: Option<Digest>, with_output: bool) -> Result<Option<Done>> {
     let store = engine.store();
     let Some(record) = record::read(store, key)? else { return Ok(None) };
+    if record.ground.is_some() && record.ground != ground {
+        return Ok(None);
+    }
     let missing = record.layer.as_ref().filter(|layer| !store.has_layer(layer));
     let output = if with_output { record::read_output(store, key) } else { None };
     if with_output && output.is_none() || missing.is_some() && record.remote.is_none() {

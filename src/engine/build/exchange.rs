@@ -279,7 +279,7 @@ impl Reader<'_> {
             self.check_output(number)?;
         }
         let layer = remote.as_ref().map(|remote| remote.diff_id.hex());
-        let record = StepRecord { layer, created: step.created, step: step.step, remote };
+        let record = StepRecord { layer, created: step.created, step: step.step, ground: None, remote };
         Ok(Checked { key, record, output: step.output })
     }
 

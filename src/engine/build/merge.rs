@@ -26,12 +26,8 @@ impl State {
         if end == base {
             return Ok(end.clone());
         }
-        let steps: Vec<&State> = end.lineage().take_while(|state| *state != base).collect();
-        let mut manner = manner.clone();
-        // What was made anew is another layer under the same key.
-        manner.no_cache |= steps.iter().any(|state| state.step().layer.is_some() && !state.step().cached);
-        let mut operation = Operation::new("layer", &end.key().to_string(), "LAYER".into(), &manner)?;
-        operation.history = "LAYER".into();
+        let mut operation = Operation::new("layer", &end.key().to_string(), "LAYER".into(), manner)?;
+        operation.layers = Some(end.layer_ids());
         let key = base.key_after(&operation);
         let below = base.0.layers.len();
         let done = base.cached(engine, &key, &operation, false, |_| Ok((end.flat(engine, below)?, None)))?;
@@ -63,7 +59,8 @@ impl State {
         let shared = mine.iter().zip(&others).take_while(|(one, two)| one == two).count();
         let added = &others[shared..];
         let words = format!("MERGE {}", other.step().words);
-        let operation = Operation::new("merge", &other.key().to_string(), words, manner)?;
+        let mut operation = Operation::new("merge", &other.key().to_string(), words, manner)?;
+        operation.layers = Some(others.clone());
         let key = self.key_after(&operation);
         // Overlayfs takes a folder once only: what is here already comes again as one layer of its own.
         if !mine.ends_with(added) && added.iter().any(|id| mine.contains(id)) {
