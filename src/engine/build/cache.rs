@@ -81,14 +81,28 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The digest of the layers it reads. A step that was taken again has the key it had and another layer: what was
-    /// made on the old one is not made on the new one.
-    fn ground(&self, parent: &State) -> Option<Digest> {
+    /// What it stands on. A step that was taken again has the key it had and another layer: what was made on the old
+    /// one is not made on the new one.
+    fn ground(&self, parent: &State) -> Option<Ground> {
         let others = self.layers.as_ref()?;
         let all = parent.layer_ids();
         let count = all.len().to_string();
         let parts: Vec<&str> = [&count].into_iter().chain(&all).chain(others).map(String::as_str).collect();
-        Some(key_of(&parts))
+        Some(Ground { digest: key_of(&parts), is_fresh: parent.lineage().any(State::is_fresh) })
+    }
+}
+
+/// The layers that a step reads.
+struct Ground {
+    digest: Digest,
+    /// One of its parent's was made just now.
+    is_fresh: bool,
+}
+
+impl Ground {
+    /// Whether a result stands on it. Of one from elsewhere that is not known: it does if nothing here is newer.
+    fn carries(&self, record: &StepRecord) -> bool {
+        record.ground.map_or(!self.is_fresh, |ground| ground == self.digest)
     }
 }
 
@@ -152,13 +166,13 @@ impl State {
         let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;
-        if use_cache && let Some(done) = look_up(engine, key, ground, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground.as_ref(), with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
         let _mine = store.lock_object(&format!("step-{}", key.hex()), engine.cancel())?;
         // Somebody may have made it while we waited.
-        if use_cache && let Some(done) = look_up(engine, key, ground, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground.as_ref(), with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
@@ -175,6 +189,7 @@ impl State {
             None => None,
         };
         let (layer, step) = (id.clone(), operation.step.clone());
+        let ground = ground.map(|ground| ground.digest);
         let record = StepRecord { layer, created: now(engine), step, ground, remote: None };
         // Before the layer is made durable, which makes it so too.
         let draft = if self.is_held() { None } else { Some(record::draft(store, &record, output.as_deref())?) };
@@ -200,10 +215,10 @@ impl State {
 }
 
 /// A finished step whose layer is still here, or can be fetched, and that was taken on this ground.
-fn look_up(engine: &Engine, key: &Digest, ground: Option<Digest>, with_output: bool) -> Result<Option<Done>> {
+fn look_up(engine: &Engine, key: &Digest, ground: Option<&Ground>, with_output: bool) -> Result<Option<Done>> {
     let store = engine.store();
     let Some(record) = record::read(store, key)? else { return Ok(None) };
-    if record.ground.is_some() && record.ground != ground {
+    if ground.is_some_and(|ground| !ground.carries(&record)) {
         return Ok(None);
     }
     let missing = record.layer.as_ref().filter(|layer| !store.has_layer(layer));

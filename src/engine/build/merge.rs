@@ -71,7 +71,7 @@ impl State {
         let mut config = self.0.config.clone();
         config.created = config.created.max(other.0.config.created.clone());
         config.history.extend(merged_history(other, layers.len(), manner, &operation.history));
-        let fresh = other.lineage().any(|state| state.step().layer.is_some() && !state.step().cached);
+        let fresh = other.lineage().any(State::is_fresh);
         let step = Step { cached: !fresh, layer: layers.last().map(StateLayer::id), ..Step::start(operation.step) };
         let layers = self.0.layers.iter().chain(layers).cloned().collect();
         Ok(State(Arc::new(Inner { key, parent: Some(self.clone()), base: None, layers, config, step })))
