@@ -28,6 +28,7 @@ local s, _, u, v = made()
 check.same(u, v)
 local again, whole, u2, v2 = made { cache = false }
 check.same({ u2 ~= u, u2 }, { true, v2 })
+check.same(tostring(whole:why()), "RUN cp /u /v: ran because its parent ran again: RUN " .. random)
 check.same({ select(3, made()) }, { u2, v2 })
 -- nor are its layer, its image as one layer, and what mounts it
 local function several(opts) return base:layer(function(s) return s:run(random, opts):run "cp /u /v" end):read "/u" end
