@@ -153,22 +153,6 @@ local function hosts(list)
   return list and lines
 end
 
--- `-` with a Dockerfile instead of a tar: no context at all.
-local function standard_input(options)
-  local text = io.read "a"
-  local tar = text:sub(258, 262) == "ustar" or text:find "^\31\139" or text:find "^BZh" or text:find "^\xfd7zXZ"
-    or text:find "^\40\181\47\253"
-  if not tar then
-    local empty = fs.tempdir()
-    options.text, options.context = text, empty.path
-    return empty
-  end
-  local folder = fs.tempdir()
-  fs.write(folder.path .. "/context.tar", text)
-  options.context = folder.path .. "/context.tar"
-  return folder
-end
-
 local function options_of(args, flags)
   return {
     context = args.context or ".",
@@ -269,7 +253,6 @@ local function run(args, flags)
   if options.context == "-" and options.file == "-" then
     command.fail("standard input cannot be both the context and the Dockerfile", { exit_code = 2 })
   end
-  local folder <close> = options.context == "-" and standard_input(options) or nil
   if flags.to_lua then
     command.write(script(options))
     return 0

@@ -36,16 +36,17 @@ local function lines_of(content)
   return lines
 end
 
---- Where the ignore rules are: those beside the Dockerfile, else the context's; as options of build.context.
-function sources.rules(dockerfile, folder)
+--- Where the ignore rules are: those beside the Dockerfile, else the context's; as options of build.context. `inside`
+--- is the Dockerfile's name in the context, if it is there.
+function sources.rules(dockerfile, folder, inside)
   local own = dockerfile and dockerfile .. ".dockerignore"
   if own and stat(own) then
-    return { ignore = lines_of(api.fs.read(own)) }
+    return inside and { ignore_file = inside .. ".dockerignore" } or { ignore = lines_of(api.fs.read(own)) }
   end
   return { ignore_file = stat(beside(folder, ".dockerignore")) and ".dockerignore" or nil }
 end
 
--- The Dockerfile of a folder: what is asked for, or the usual names.
+-- The Dockerfile of a folder: what is asked for, or one of the usual names, which comes with its name in the folder.
 local function find_file(folder, file)
   local names = file and { file } or { "Dockerfile", "dockerfile" }
   for _, name in ipairs(names) do
@@ -54,7 +55,7 @@ local function find_file(folder, file)
     for _, path in ipairs(candidates) do
       local found = stat(path)
       if found and found.kind ~= "folder" then
-        return path
+        return path, not file and name or nil
       end
     end
   end
@@ -88,8 +89,27 @@ local function served(url)
   return is_text and ("\n" .. text):find "\n%s*[Ff][Rr][Oo][Mm]%s" and text or nil
 end
 
--- A Context; of a URL that serves a Dockerfile an empty one, and the text.
+-- The Dockerfile of a folder that nobody has named: like all that is in the folder it may be somebody else's work, so
+-- links in it lead nowhere but into the folder, and pipes and devices are not read.
+local function read_found(folder, path, inside)
+  if not inside then
+    return api.fs.read(path)
+  end
+  local context <close> = api.build.context(folder)
+  local text = context:read(inside)
+  if not text then
+    failure.raise(("'%s' is a link that leads out of the context"):format(path), "name the file itself with `file`, or -f on the command line", "not_found")
+  end
+  return text
+end
+
+-- A Context; of standard input or a URL that is a Dockerfile an empty one, and the text.
 local function open_context(source)
+  if source == "-" then
+    local context = api.build.context(source, { file = "Dockerfile" })
+    local text = context.file and context:read(context.file)
+    return text and api.build.context(context, { ignore = "*" }) or context, text
+  end
   local ok, context = pcall(api.build.context, source)
   if ok then
     return context
@@ -142,9 +162,9 @@ function sources.open(options)
   elseif text then
     return { text = text, file = file or "Dockerfile", context = context_of(source, sources.rules(file, source)) }
   end
-  local path = find_file(source, file)
-  local context = context_of(source, sources.rules(path, source))
-  return { text = api.fs.read(path), file = file or path:match "[^/]+$", context = context }
+  local path, inside = find_file(source, file)
+  local context = context_of(source, sources.rules(path, source, inside))
+  return { text = read_found(source, path, inside), file = file or path:match "[^/]+$", context = context }
 end
 
 --- The state of an image, for a platform if one is asked for.

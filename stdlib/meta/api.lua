@@ -716,6 +716,7 @@ function State:commit(ref, opts) end
 ---A folder that builds copy from and cannot leave; `<close>` gives it up.
 ---@class Context
 ---@field folder string The folder of the host it stands for.
+---@field file string? The only file in it, where a stream was no archive.
 local Context = {}
 
 ---Reads a file, whatever the rules say.
@@ -1143,6 +1144,7 @@ function build.scratch() end
 ---@class build.context.options
 ---@field ignore? string|string[] Rules of what to leave out of copies.
 ---@field ignore_file? string A file of rules in the context; an absolute path is the host's.
+---@field file? string Of a stream that is text and no archive: the file that it becomes.
 
 ---Opens a folder that builds copy from and that they cannot leave.
 ---Archives (tar, plain or compressed, also at a URL) are unpacked into a temporary folder, `-` is one on standard input. A repository (`https://host/repository.git#ref:folder`, `git@host:repository`, `file:///folder#ref`) is fetched by git. Rules are those of `.dockerignore`. A Context stands for itself, under the rules given here.

@@ -17,6 +17,7 @@ use crate::engine::error::{Error, Result};
 pub struct ContextHandle {
     name: String,
     folder: String,
+    file: Option<String>,
     context: Mutex<Option<Context>>,
 }
 
@@ -50,6 +51,7 @@ pub fn row() -> Function {
         .param("src", Type::AnyOf(&[Type::String, CONTEXT]), "A folder, an archive, a URL or `-`; or a Context.")
         .option("ignore", STRINGS, "Rules of what to leave out of copies.")
         .option("ignore_file", Type::String, "A file of rules in the context; an absolute path is the host's.")
+        .option("file", Type::String, "Of a stream that is text and no archive: the file that it becomes.")
         .returns(CONTEXT, "The context.")
         .errors(&["not_found", "invalid_argument", "integrity", "interrupted"])
         .example("local ctx <close> = build.context(\".\", {ignore={\"**/*.o\", \".git\"}})")
@@ -67,6 +69,7 @@ fn open(call: &Call) -> Result<Outcome> {
     let options = ContextOptions {
         ignore: opts.strings("ignore")?,
         ignore_file: opts.string("ignore_file")?,
+        file: opts.string("file")?,
         base: host_folder()?,
     };
     call.work(move |at| Context::open(&at.engine()?, source, &options), handle)
@@ -74,7 +77,8 @@ fn open(call: &Call) -> Result<Outcome> {
 
 fn handle(lua: &Lua, context: Context) -> mlua::Result<AnyUserData> {
     let (name, folder) = (context.name().to_string(), context.folder().display().to_string());
-    object(lua, ContextHandle { name, folder, context: Mutex::new(Some(context)) })
+    let file = context.file().map(str::to_string);
+    object(lua, ContextHandle { name, folder, file, context: Mutex::new(Some(context)) })
 }
 
 /// The `Context` class.
@@ -83,6 +87,12 @@ pub fn class() -> Class {
         .field("folder", Type::String, "The folder of the host it stands for.", |_, c: &ContextHandle| {
             Ok(c.folder.clone())
         })
+        .optional_field(
+            "file",
+            Type::String,
+            "The only file in it, where a stream was no archive.",
+            |_, c: &ContextHandle| Ok(c.file.clone()),
+        )
         .show(|c: &ContextHandle| format!("Context({})", c.name))
         .method(
             Function::new("read", "Reads a file, whatever the rules say.", |call| {

@@ -47,8 +47,8 @@ pub(super) struct Operation<'a> {
     pub describe: Describe<'a>,
     /// The state it takes the result of, where that is not the one it follows.
     pub made_of: Option<&'a State>,
-    /// That was made anew: what was known under this key is something else.
-    pub renewed: bool,
+    /// Ids of layers it reads besides its parent's; `None` when it reads no layer at all, not even those.
+    pub layers: Option<Vec<String>>,
 }
 
 impl<'a> Operation<'a> {
@@ -75,13 +75,37 @@ impl<'a> Operation<'a> {
         Operation {
             kind,
             inputs,
+            history: step.clone(),
             step: in_a_line(&step),
-            history: step,
             manner,
             describe: Box::new(describe),
             made_of: None,
-            renewed: false,
+            layers: Some(Vec::new()),
         }
+    }
+
+    /// What it stands on. A step that was taken again has the key it had and another layer: what was made on the old
+    /// one is not made on the new one.
+    fn ground(&self, parent: &State) -> Option<Ground> {
+        let others = self.layers.as_ref()?;
+        let all = parent.layer_ids();
+        let count = all.len().to_string();
+        let parts: Vec<&str> = [&count].into_iter().chain(&all).chain(others).map(String::as_str).collect();
+        Some(Ground { digest: key_of(&parts), is_fresh: parent.lineage().any(State::is_fresh) })
+    }
+}
+
+/// The layers that a step reads.
+struct Ground {
+    digest: Digest,
+    /// One of its parent's was made just now.
+    is_fresh: bool,
+}
+
+impl Ground {
+    /// Whether a result stands on it. Of one from elsewhere that is not known: it does if nothing here is newer.
+    fn carries(&self, record: &StepRecord) -> bool {
+        record.ground.map_or(!self.is_fresh, |ground| ground == self.digest)
     }
 }
 
@@ -140,17 +164,18 @@ impl State {
     ) -> Result<Done> {
         let store = engine.store();
         let forced = !engine.config().use_cache || operation.manner.no_cache;
-        let use_cache = !forced && !operation.renewed && !self.is_held();
+        let use_cache = !forced && !self.is_held();
+        let ground = operation.ground(self);
         let task = Task::step(engine.progress(), &operation.step, operation.manner.label.as_deref());
         // Before the record is read: from then on nobody prunes it.
         store.pin(&key.hex())?;
-        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground.as_ref(), with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
         let _mine = store.lock_object(&format!("step-{}", key.hex()), engine.cancel())?;
         // Somebody may have made it while we waited.
-        if use_cache && let Some(done) = look_up(engine, key, with_output)? {
+        if use_cache && let Some(done) = look_up(engine, key, ground.as_ref(), with_output)? {
             task.end("CACHED");
             return Ok(done);
         }
@@ -166,7 +191,9 @@ impl State {
             Some(_) => Some(format!("step-{}", &random_id()?[..32])),
             None => None,
         };
-        let record = StepRecord { layer: id.clone(), created: now(engine), step: operation.step.clone(), remote: None };
+        let (layer, step) = (id.clone(), operation.step.clone());
+        let ground = ground.map(|ground| ground.digest);
+        let record = StepRecord { layer, created: now(engine), step, ground, remote: None };
         // Before the layer is made durable, which makes it so too.
         let draft = if self.is_held() { None } else { Some(record::draft(store, &record, output.as_deref())?) };
         match (id, area) {
@@ -190,10 +217,13 @@ impl State {
     }
 }
 
-/// A finished step whose layer is still here, or can be fetched.
-fn look_up(engine: &Engine, key: &Digest, with_output: bool) -> Result<Option<Done>> {
+/// A finished step whose layer is still here, or can be fetched, and that was taken on this ground.
+fn look_up(engine: &Engine, key: &Digest, ground: Option<&Ground>, with_output: bool) -> Result<Option<Done>> {
     let store = engine.store();
     let Some(record) = record::read(store, key)? else { return Ok(None) };
+    if ground.is_some_and(|ground| !ground.carries(&record)) {
+        return Ok(None);
+    }
     let missing = record.layer.as_ref().filter(|layer| !store.has_layer(layer));
     let output = if with_output { record::read_output(store, key) } else { None };
     if with_output && output.is_none() || missing.is_some() && record.remote.is_none() {

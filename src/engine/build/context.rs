@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +27,10 @@ use super::web::{fetch, is_url};
 
 /// The largest file [`Context::read`] returns, in bytes.
 const READ_BYTES: u64 = 256 << 20;
+/// The longest text in the place of an archive, in bytes.
+const TEXT_BYTES: u64 = 4 << 20;
+/// A tar's header, in bytes.
+const TAR_BLOCK: u64 = 512;
 /// The largest file of ignore rules, in bytes.
 const IGNORE_BYTES: u64 = 4 << 20;
 
@@ -47,6 +51,8 @@ pub struct ContextOptions {
     pub ignore: Vec<String>,
     /// A file of ignore rules, in the context; an absolute path is one of the host.
     pub ignore_file: Option<String>,
+    /// Of a stream that is text and no archive: the file that it becomes.
+    pub file: Option<String>,
     /// The folder that relative names start at.
     pub base: PathBuf,
 }
@@ -67,6 +73,8 @@ struct Tree {
     folder: PathBuf,
     // As it was given.
     name: String,
+    // The only file, of a stream that was no archive.
+    file: Option<String>,
     // Holds what was unpacked.
     _area: Option<Workspace>,
     stats: Mutex<Option<StatCache>>,
@@ -87,7 +95,7 @@ impl Context {
     pub fn open(engine: &Engine, source: ContextSource, options: &ContextOptions) -> Result<Context> {
         let tree = match source {
             ContextSource::Same(other) => other.0.tree.clone(),
-            ContextSource::Stream(stream) => Arc::new(unpacked(engine, "-", stream)?),
+            ContextSource::Stream(stream) => Arc::new(streamed(engine, stream, options.file.as_deref())?),
             ContextSource::Name(name) => match Remote::parse(&name).or_else(|| Remote::in_folder(&name, &options.base))
             {
                 Some(remote) => Context::of_git(engine, &remote, false)?.0.0.tree.clone(),
@@ -101,7 +109,7 @@ impl Context {
         };
         let mut lines = Vec::new();
         if let Some(file) = &options.ignore_file {
-            lines = Rules::lines(&ignore_file(&tree, file)?);
+            lines = Rules::lines(&ignore_file(engine, &tree, file)?);
         }
         lines.extend(options.ignore.iter().cloned());
         let rules = Rules::new(&lines)?;
@@ -118,6 +126,7 @@ impl Context {
             root: Root::open(&done.folder)?,
             folder: done.folder,
             name: remote.url.clone(),
+            file: None,
             _area: Some(done.area),
             stats: Mutex::new(None),
         });
@@ -133,6 +142,11 @@ impl Context {
     /// What it was made from, as it was given.
     pub fn name(&self) -> &str {
         &self.0.tree.name
+    }
+
+    /// The only file in it, of a stream that was no archive.
+    pub fn file(&self) -> Option<&str> {
+        self.0.tree.file.as_deref()
     }
 
     /// Whether it has ignore rules.
@@ -201,10 +215,19 @@ impl Context {
     }
 }
 
-fn ignore_file(tree: &Tree, file: &str) -> Result<String> {
+fn ignore_file(engine: &Engine, tree: &Tree, file: &str) -> Result<String> {
     let content = match file.starts_with('/') {
         true => Root::open("/")?.read(file, IGNORE_BYTES),
-        false => tree.root.read(file, IGNORE_BYTES),
+        false => match tree.root.read(file, IGNORE_BYTES) {
+            // A link that leads nowhere in the context: what is outside is not its business.
+            Err(e) if e.kind() == Kind::NotFound && tree.root.lstat(file)?.is_some() => {
+                engine.warn(format!(
+                    "the ignore rules '{file}' are a link that leads out of the context: nothing is left out"
+                ));
+                return Ok(String::new());
+            }
+            other => other,
+        },
     };
     let content = content.map_err(|e| e.context(format!("cannot read ignore rules from '{file}'")))?;
     Ok(String::from_utf8_lossy(&content).into_owned())
@@ -222,13 +245,42 @@ fn named(engine: &Engine, name: &str, base: &Path) -> Result<Tree> {
         let folder = path.canonicalize().os(|| format!("context '{name}'"))?;
         // Messages show paths in the context.
         let root = Root::open(&folder)?;
-        return Ok(Tree { root, folder, name: name.into(), _area: None, stats: Mutex::new(None) });
+        return Ok(Tree { root, folder, name: name.into(), file: None, _area: None, stats: Mutex::new(None) });
     }
     if !meta.is_file() {
         return Err(Error::invalid(format!("context '{name}' is neither a folder nor an archive")));
     }
     let file = fs::File::open(&path).os(|| format!("context '{name}'"))?;
     unpacked(engine, name, Box::new(file))
+}
+
+/// What a stream holds: an archive or, if it may be one, a file of text with this name.
+fn streamed(engine: &Engine, mut stream: Box<dyn Read + Send>, file: Option<&str>) -> Result<Tree> {
+    let Some(file) = file else { return unpacked(engine, "-", stream) };
+    let what = || "read context '-'";
+    let mut start = Vec::new();
+    (&mut stream).take(TAR_BLOCK).read_to_end(&mut start).os(what)?;
+    let is_text = is_text(&start);
+    let stream = io::Cursor::new(start).chain(stream);
+    if !is_text {
+        return unpacked(engine, "-", Box::new(stream));
+    }
+    let area = engine.store().workspace()?;
+    let folder = area.join("context");
+    fs::create_dir(&folder).os(|| format!("create {}", folder.display()))?;
+    let root = Root::open(&folder)?;
+    let length = io::copy(&mut stream.take(TEXT_BYTES + 1), &mut root.create_file(file, 0o644)?).os(what)?;
+    if length > TEXT_BYTES {
+        return Err(Error::integrity(format!("context '-' is no archive, and as text longer than {TEXT_BYTES} bytes")));
+    }
+    Ok(Tree { root, folder, name: "-".into(), file: Some(file.into()), _area: Some(area), stats: Mutex::new(None) })
+}
+
+/// Whether the first block of a stream is no archive's: a tar's header is filled up with zeros, and what is compressed
+/// says so.
+fn is_text(start: &[u8]) -> bool {
+    let compressed: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
+    !start.contains(&0) && !compressed.iter().any(|magic| start.starts_with(magic))
 }
 
 /// Unpacks an archive into a work area.
@@ -239,7 +291,7 @@ fn unpacked(engine: &Engine, name: &str, stream: Box<dyn Read + Send>) -> Result
     super::unpack::unpack_archive(engine, stream, &folder)
         .map_err(|e| e.context(format!("cannot open context '{name}'")))?;
     let root = Root::open(&folder)?;
-    Ok(Tree { root, folder, name: name.into(), _area: Some(area), stats: Mutex::new(None) })
+    Ok(Tree { root, folder, name: name.into(), file: None, _area: Some(area), stats: Mutex::new(None) })
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ impl State {
         }
         // Known by what it holds alone.
         let key = key_of(&["link", &operation.inputs.to_string()]);
+        let operation = Operation { layers: None, ..operation };
         let done = self.cached(engine, &key, &operation, false, |_| Ok((make()?, None)))?;
         Ok(self.after(self.key_after(&operation), Some(done), operation))
     }
@@ -232,7 +233,9 @@ impl Plan<'_> {
             written.os(|| "make a key")
         };
         part(self.into.as_os_str().as_bytes())?;
-        part(format!("{:?} {}", self.options.mode, self.options.owner.is_some()).as_bytes())?;
+        // A folder that is named as one is made before what goes there, with looks of its own.
+        let (mode, asked) = (&self.options.mode, self.options.owner.is_some());
+        part(format!("{mode:?} {asked} {}", self.is_folder).as_bytes())?;
         let bytes = |owner: (u32, u32)| [owner.0.to_be_bytes(), owner.1.to_be_bytes()].concat();
         part(&bytes(self.owner))?;
         for source in found {
@@ -243,10 +246,15 @@ impl Plan<'_> {
             }
             part(&[u8::from(source.unpack)])?;
             part(source.commit.as_deref().unwrap_or("").as_bytes())?;
+            let mut names = FirstNames::default();
             for item in source.items.iter().filter(|item| source.commit.is_none() || !item.path.starts_with(".git")) {
                 part(self.target(source, item)?.as_os_str().as_bytes())?;
-                let device;
+                let (device, same);
                 let (kind, content): (u8, &[u8]) = match &item.content {
+                    Content::File(_) if let Some(first) = names.before(item) => {
+                        same = self.target(source, first)?;
+                        (b'h', same.as_os_str().as_bytes())
+                    }
                     Content::Folder => (b'd', b""),
                     Content::Special(kind, number) => {
                         device = [u64::from(kind.as_raw_mode()), *number].map(u64::to_be_bytes).concat();
@@ -272,10 +280,14 @@ impl Plan<'_> {
             Part::option("owner", format!("{uid}:{gid}")),
         ];
         for source in found {
+            let mut names = FirstNames::default();
             for item in &source.items {
                 let target = self.target(source, item).unwrap_or_default();
                 let is_folder = matches!(item.content, Content::Folder);
                 let value = match &item.content {
+                    Content::File(_) if let Some(first) = names.before(item) => {
+                        format!("the same as {}", self.target(source, first).unwrap_or_default().display())
+                    }
                     Content::Folder => "folder".to_string(),
                     Content::Special(FileType::Fifo, _) => "pipe".to_string(),
                     Content::Special(_, number) => format!("device {number:x}"),
@@ -334,6 +346,18 @@ impl Plan<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Files of a source that may have further names there: those are written as names of one file.
+#[derive(Default)]
+struct FirstNames<'a>(HashMap<(u64, u64), &'a Item>);
+
+impl<'a> FirstNames<'a> {
+    /// The name that a file was met under before.
+    fn before(&mut self, item: &'a Item) -> Option<&'a Item> {
+        let first = *self.0.entry((item.looked.dev, item.looked.ino)).or_insert(item);
+        (!std::ptr::eq(first, item)).then_some(first)
     }
 }
 

@@ -279,7 +279,7 @@ impl Reader<'_> {
             self.check_output(number)?;
         }
         let layer = remote.as_ref().map(|remote| remote.diff_id.hex());
-        let record = StepRecord { layer, created: step.created, step: step.step, remote };
+        let record = StepRecord { layer, created: step.created, step: shown(&step.step), ground: None, remote };
         Ok(Checked { key, record, output: step.output })
     }
 
@@ -308,6 +308,18 @@ impl Reader<'_> {
             _ => Err(format!("there is no output {number}, or it is too long")),
         }
     }
+}
+
+/// Words for people, as a terminal may have them: they come from elsewhere.
+fn shown(words: &str) -> String {
+    let mut text = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c.is_control() && !matches!(c, '\n' | '\t') {
+            true => text.extend(c.escape_debug()),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -340,6 +352,8 @@ mod tests {
         };
         let checked = reader.step(good()).unwrap();
         assert_eq!(checked.record.layer, Some(Digest::of("tar").hex()));
+        let step = Step { step: "RUN\tx\n\u{1b}[31m\u{9b}\r".into(), ..good() };
+        assert_eq!(reader.step(step).unwrap().record.step, "RUN\tx\n\\u{1b}[31m\\u{9b}\\r");
         for key in ["", "../../etc/passwd", "a", &"A".repeat(64), &format!("{}/", "a".repeat(63)), &"a".repeat(65)] {
             assert!(reader.step(Step { key: key.into(), ..good() }).is_err(), "{key}");
         }

@@ -29,14 +29,13 @@ impl State {
         if end == base {
             return Ok(end.clone());
         }
-        let steps: Vec<&State> = end.lineage().take_while(|state| *state != base).collect();
         let inputs = Digest::of(end.key().to_string());
         let mut operation = Operation::of_digest("layer", inputs, "LAYER".into(), manner, Vec::new);
         let history = end.config().history.iter().skip(base.config().history.len());
         let words: Vec<&str> = history.filter_map(|entry| entry.created_by.as_deref()).collect();
         operation.history = format!("LAYER {}", words.join("; "));
         operation.made_of = Some(end);
-        operation.renewed = steps.iter().any(|state| state.step().layer.is_some() && !state.step().cached);
+        operation.layers = Some(end.layer_ids());
         let key = base.key_after(&operation);
         let below = base.0.layers.len();
         let done = base.cached(engine, &key, &operation, false, |_| Ok((end.flat(engine, below)?, None)))?;
@@ -68,7 +67,9 @@ impl State {
         let shared = mine.iter().zip(&others).take_while(|(one, two)| one == two).count();
         let added = &others[shared..];
         let words = format!("MERGE {}", other.step().words);
-        let operation = Operation::new("merge", &json!({ "other": other.key().to_string() }), words, manner)?;
+        let inputs = json!({ "other": other.key().to_string() });
+        let mut operation = Operation::new("merge", &inputs, words, manner)?;
+        operation.layers = Some(others.clone());
         let key = self.key_after(&operation);
         // Overlayfs takes a folder once only: what is here already comes again as one layer of its own.
         if !mine.ends_with(added) && added.iter().any(|id| mine.contains(id)) {
@@ -79,7 +80,7 @@ impl State {
         let mut config = self.0.config.clone();
         config.created = config.created.max(other.0.config.created.clone());
         config.history.extend(merged_history(other, layers.len(), manner, &operation.history));
-        let fresh = other.lineage().any(|state| state.step().layer.is_some() && !state.step().cached);
+        let fresh = other.lineage().any(State::is_fresh);
         let step = Step { cached: !fresh, layer: layers.last().map(StateLayer::id), ..Step::start(operation.step) };
         let layers = self.0.layers.iter().chain(layers).cloned().collect();
         Ok(State(Arc::new(Inner { key, parent: Some(self.clone()), base: None, layers, config, step })))

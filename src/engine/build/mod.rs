@@ -219,6 +219,11 @@ impl State {
         self.0.layers.iter().any(|layer| matches!(layer, StateLayer::Held(_)))
     }
 
+    /// Its step made a layer just now.
+    fn is_fresh(&self) -> bool {
+        self.0.step.layer.is_some() && !self.0.step.cached
+    }
+
     /// The state with a layer that nobody keeps, under a key that nothing else has.
     fn holding(&self, layer: Arc<Workspace>, words: String) -> Result<State> {
         let key = key_of(&["held", &random_id()?]);

@@ -21,7 +21,7 @@ use super::stat_cache::{Looked, StatCache};
 /// Files that are worth a second thread.
 const SHARE: usize = 32;
 const THREADS: usize = 4;
-const BUFFER: usize = 128 << 10;
+pub(super) const BUFFER: usize = 128 << 10;
 /// Longer ones the kernel copies, sharing blocks where it can.
 const LONG: u64 = 64 << 10;
 
@@ -113,13 +113,21 @@ fn check(file: &File, source: &Source, item: &Item) -> Result<()> {
 fn digest(source: &Source, item: &Item, buffer: &mut [u8], cancel: &Cancel) -> Result<Known> {
     let started = SystemTime::now();
     let mut file = open(source, item)?;
-    let mut hash = Hashing::new(std::io::sink());
-    pump(&mut file, &mut hash, buffer, cancel)
+    let digest = digest_of(&mut file, buffer, cancel)
         .map_err(|e| e.context(format!("read {}", source.label(item).display())))?;
-    let (_, digest, _) = hash.finish();
-    let attributes = attributes(&file).os(|| format!("read attributes of {}", source.label(item).display()))?;
     check(&file, source, item)?;
-    Ok((with_attributes(digest, &attributes), started))
+    Ok((digest, started))
+}
+
+/// The digest of a file, as the cache of digests has it.
+///
+/// # Errors
+/// `interrupted`, `os`.
+pub(super) fn digest_of(file: &mut File, buffer: &mut [u8], cancel: &Cancel) -> Result<Digest> {
+    let mut hash = Hashing::new(std::io::sink());
+    pump(file, &mut hash, buffer, cancel)?;
+    let (_, digest, _) = hash.finish();
+    Ok(with_attributes(digest, &attributes(file).os(|| "read attributes")?))
 }
 
 fn pump(from: &mut impl Read, to: &mut impl std::io::Write, buffer: &mut [u8], cancel: &Cancel) -> Result<()> {

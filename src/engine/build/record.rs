@@ -37,6 +37,9 @@ pub struct StepRecord {
     pub created: String,
     /// What it was.
     pub step: String,
+    /// The digest of the layers it read; none if that is not known, as of a record from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Digest>,
     /// Where the layer can be had from if it is not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteLayer>,
@@ -169,7 +172,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = Digest::of("key");
-        let record = StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), remote: None };
+        let record =
+            StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), ground: None, remote: None };
         assert!(read(&store, &key).unwrap().is_none());
         keep(&store, &key, &record, Some(b"out"));
         assert_eq!(read(&store, &key).unwrap().unwrap().step, "RUN x");
@@ -188,7 +192,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = Digest::of("key");
-        let record = StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), remote: None };
+        let record =
+            StepRecord { layer: None, created: "now".into(), step: "RUN x".into(), ground: None, remote: None };
         keep(&store, &key, &record, None);
         let used = || fs::metadata(path(&store, &key)).unwrap().modified().unwrap();
         for (age, noted) in [(60, false), (3600, true)] {

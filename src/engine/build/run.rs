@@ -212,7 +212,8 @@ impl State {
     ) -> Result<Operation<'a>> {
         let step = format!("{word} {}", command.display().trim());
         let operation = Operation::new(kind, &run_inputs(argv, options, mounts), step, &options.manner)?;
-        Ok(Operation { history: format!("{word} {}", argv.join(" ")), ..operation })
+        let layers = Some(mounts.iter().flat_map(Seen::layers).collect());
+        Ok(Operation { history: format!("{word} {}", argv.join(" ")), layers, ..operation })
     }
 
     fn argv(&self, command: &Command) -> Vec<String> {

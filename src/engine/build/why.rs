@@ -98,7 +98,14 @@ impl State {
         let reasons = match known {
             None => vec![plain(&step.words, "first")],
             Some((_, inputs)) if inputs.forced => vec![plain(&step.words, "disabled")],
-            Some((key, inputs)) if inputs.before == Some(key) => vec![plain(&step.words, "gone")],
+            Some((key, inputs)) if inputs.before == Some(key) => {
+                let before =
+                    self.lineage().skip_while(|state| state.step() != step).skip(1).find(|state| state.is_fresh());
+                vec![match before {
+                    Some(parent) => Reason { name: parent.step().words.clone(), ..plain(&step.words, "parent") },
+                    None => plain(&step.words, "gone"),
+                }]
+            }
             Some((_, inputs)) => match inputs.before.and_then(|key| read(engine.store(), &key)) {
                 None => vec![plain(&step.words, "first")],
                 Some(before) => compare(engine.store(), before, inputs),
@@ -256,6 +263,7 @@ impl fmt::Display for Why {
                 let parent = in_a_short_line(&reason.name, STEP_SAID);
                 let and = if first { "" } else { ", and " };
                 match (reason.before == reason.after, follows) {
+                    (true, false) if reason.before.is_none() => write!(f, "{and}its parent ran again: {parent}")?,
                     (_, true) => write!(f, "{and}its parent changed: {parent}: ")?,
                     (true, _) => write!(f, "{and}its parent's settings changed: {parent}")?,
                     (false, _) => write!(f, "{and}its parent changed: {parent}")?,

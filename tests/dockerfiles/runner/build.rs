@@ -23,9 +23,7 @@ static PEERS: Mutex<Option<Peers>> = Mutex::new(None);
 
 /// Ends what this file started: values in statics are never dropped by themselves.
 pub fn clear() {
-    for shared in [&SHARED, &SCRIPTS] {
-        drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
+    drop(SHARED.lock().unwrap_or_else(PoisonError::into_inner).take());
     drop(PEERS.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 

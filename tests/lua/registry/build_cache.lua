@@ -65,3 +65,9 @@ r = host.run({ host.env.MOONSHELL, "--root=" .. dir.path .. "/one", "cache", "ex
 check.has(r.stdout, "Steps: 4, layers: 3")
 r = host.run({ host.env.MOONSHELL, "--root=" .. dir.path .. "/seven", "cache", "import", R .. "/caches/all:1" }, { capture = true })
 check.has(r.stdout, "New steps: 4, layers: 3")
+-- on a step that is taken anyway nothing stands that was made elsewhere on another result of it
+local eight = check.again(import .. ([[
+  local s = build.from(%q):run("%s > /u", {cache = false}):run "wc -c < /u > /count; mkdir /d; chmod 1777 /d; rm /etc/group"
+  print(s:read "/u" ~= %q)]]):format(R .. "/busybox", random, said .. "\n"), dir.path .. "/eight")
+ran, cached = check.steps(eight.stderr)
+check.same({ #ran, #cached, eight.stdout }, { 2, 0, "true\n" })

@@ -11,6 +11,7 @@ mod shape;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use super::super::Engine;
 use super::super::digest::Digest;
@@ -144,6 +145,12 @@ impl State {
         let packed = pack::pack_all(engine, &self.0.layers, options.compression, fresh)?;
         let mut config = self.0.config.clone();
         config.author = options.author.clone().or(config.author);
+        if let Some(epoch) = engine.config().source_date_epoch {
+            // Steps from the cache have the times of the builds that took them.
+            let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64);
+            let times = config.history.iter_mut().map(|entry| &mut entry.created).chain([&mut config.created]);
+            times.for_each(|time| clamp(time, latest));
+        }
         config.created = options.created.clone().or(config.created);
         for (name, value) in &options.labels {
             if name.is_empty() {
@@ -186,6 +193,14 @@ impl State {
             };
         }
         all
+    }
+}
+
+/// A later time becomes this one.
+fn clamp(time: &mut Option<String>, latest: SystemTime) {
+    let is_later = |text: &str| humantime::parse_rfc3339(text).is_ok_and(|time| time > latest);
+    if time.as_deref().is_some_and(is_later) {
+        *time = Some(humantime::format_rfc3339_nanos(latest).to_string());
     }
 }
 

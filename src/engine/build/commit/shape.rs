@@ -60,9 +60,7 @@ impl State {
         if self.0.layers.len() <= below + 1 {
             return Ok(self.clone());
         }
-        // What was made anew is another layer under the same key.
-        let fresh = self.lineage().any(|state| state.step().layer.is_some() && !state.step().cached);
-        let manner = Manner { no_cache: fresh, ..Manner::default() };
+        let manner = Manner::default();
         let operation = Operation::new("squash", &below, "SQUASH".into(), &manner)?;
         let key = self.key_after(&operation);
         let done = self.cached(engine, &key, &operation, false, |_| Ok((self.flat(engine, below)?, None)))?;

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::super::super::cancel::Cancel;
-use super::super::super::digest::{Digest, Hashing};
+use super::super::super::digest::Digest;
 use super::super::super::error::{Error, OsContext, Result};
+use super::super::reading::{BUFFER, digest_of};
 use super::super::stat_cache::{Looked, StatCache};
 
 /// What is known of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Of names, kinds, modes and contents.
+    /// Of names, kinds, modes, contents and the attributes that count as such.
     pub digest: Digest,
     /// Of what tells, without reading any file, that something was written.
     pub stamp: Digest,
@@ -99,14 +100,13 @@ impl Walk<'_> {
             return Ok(digest.to_string());
         }
         let started = SystemTime::now();
-        let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).os(what)?;
+        let mut file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).os(what)?;
         // Between the look and the opening something else may have come.
         if Looked::from(&file.metadata().os(what)?) != looked {
             return Err(Error::integrity(format!("{} changed while it was read", path.display())));
         }
-        let mut reader = Hashing::new(file);
-        io::copy(&mut reader, &mut io::sink()).os(what)?;
-        let digest = reader.finish().1;
+        let mut buffer = vec![0; BUFFER.min(looked.size as usize + 1)];
+        let digest = digest_of(&mut file, &mut buffer, self.cancel).map_err(|e| e.context(what()))?;
         if let Some(known) = &mut self.known {
             known.add(&looked, &digest, started);
         }
@@ -155,5 +155,26 @@ mod tests {
         assert_eq!(key().digest, first.digest);
         fs::rename(dir.path().join("sub/a"), dir.path().join("sub/b")).unwrap();
         assert_ne!(key().digest, first.digest);
+    }
+
+    #[test]
+    fn attributes_count_as_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "a").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let key = || content_key(dir.path(), None, &Cancel::new().unwrap()).unwrap().digest;
+        let before = key();
+        if rustix::fs::fsetxattr(&file, "user.a", b"1", rustix::fs::XattrFlags::empty()).is_err() {
+            eprintln!("skipped: this file system has no attributes");
+            return;
+        }
+        assert_ne!(key(), before);
+        // The digest that a copy of the same file looks up.
+        let cancel = Cancel::new().unwrap();
+        let mut walk = Walk { known: None, cancel: &cancel, text: None, stamps: Vec::new() };
+        let seen = walk.describe(&path, &fs::metadata(&path).unwrap()).unwrap();
+        let copied = digest_of(&mut fs::File::open(&path).unwrap(), &mut [0; 64], &cancel).unwrap();
+        assert_eq!(seen, copied.to_string());
     }
 }

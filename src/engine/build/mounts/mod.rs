@@ -311,6 +311,14 @@ impl Seen<'_> {
         }
     }
 
+    /// Ids of the layers it shows.
+    pub(super) fn layers(&self) -> Vec<String> {
+        match (self.kind, &self.files) {
+            (Kind::Bind { .. }, Some(Files::State { state, .. })) => state.layer_ids(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The name of a cache: its id, else its target.
     fn cache_id(&self) -> &str {
         match self.kind {

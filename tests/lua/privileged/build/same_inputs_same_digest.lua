@@ -33,3 +33,9 @@ local first = check.again(code, dir.path .. "/four", env).stdout
 env.ORDER = "4213"
 check.same(check.again(code, dir.path .. "/five", env).stdout, first)
 check.same(first:match "^sha256:%x+ sha256:%x+ %S+$", first)
+
+-- steps that a build without the variable has taken make no difference
+code = [[io.write(build.from(image.load(host.env.BUSYBOX)[1]):write("/w", "text"):run "echo a > /a":commit("later:1").digest)]]
+local direct = check.again(code, dir.path .. "/six", env).stdout
+check.again(code, dir.path .. "/seven")
+check.same(check.again(code, dir.path .. "/seven", env).stdout, direct)
