@@ -60,7 +60,7 @@ if [ -n "$docker_here" ]; then
     gone='docker rm -f $(docker ps -aq --filter name=forty-)'
     set -- "$@" --prepare "sh -c '$gone || true'" -n docker "sh $work/forty.docker.sh"
 fi
-measure "start: 40 containers at once, detached" 5 1 "podman 0.167" -N "$@"
+measure "start: 40 containers at once, detached" 5 1 "podman 0.16667" -N "$@"
 "$MOONSHELL" "$work/gone.lua"
 if [ -n "$podman_here" ]; then $podman rm -f -a -t 0 >/dev/null; fi
 if [ -n "$docker_here" ]; then sh -c "$gone" >/dev/null 2>&1 || true; fi

@@ -25,7 +25,7 @@ local function verdict(aim)
     local met = own * 1000 / per <= limit
     return string.format("<= %s ms: %s", number, met and "met" or "**missed**")
   end
-  local wanted = limit < 1 and string.format("%gx faster than %s", 1 / limit, what)
+  local wanted = limit < 1 and string.format("%.3gx faster than %s", 1 / limit, what)
     or string.format("<= %sx %s", number, what)
   if not median[what] then return wanted .. ": not measured" end
   local ratio = own / median[what]
