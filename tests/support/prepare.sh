@@ -33,7 +33,7 @@ need python3 python3
 [ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64 qemu-system-x86
 need cpio cpio
 need zstd zstd
-need crun crun
+need curl curl
 [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing="$missing busybox-static"
 
 if [ -n "$missing" ]; then
