@@ -2,16 +2,9 @@
 
 local command = ...
 local create = command.use "create"
+local flag = create.flag
 
 local MANY = { many = true }
-
-local function flag(long, short, value, help, more)
-  local row = { long = long, short = short, value = value, help = help }
-  for key, setting in pairs(more or {}) do
-    row[key] = setting
-  end
-  return row
-end
 
 local flags = {
   flag("add-host", nil, "NAME:ADDRESS", "Add a name to /etc/hosts", MANY),

@@ -4,7 +4,8 @@ local command = ...
 
 local create = {}
 
-local function flag(long, short, value, help, more)
+--- A flag's row; `more` holds what few flags have.
+function create.flag(long, short, value, help, more)
   local row = { long = long, short = short, value = value, help = help }
   for key, setting in pairs(more or {}) do
     row[key] = setting
@@ -12,6 +13,7 @@ local function flag(long, short, value, help, more)
   return row
 end
 
+local flag = create.flag
 local MANY = { many = true }
 local SIZE, INTEGER, NAME = { type = "size" }, { type = "integer" }, { type = "name" }
 

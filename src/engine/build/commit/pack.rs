@@ -61,8 +61,7 @@ pub(super) fn pack_all(
             ids.push(id);
         }
     }
-    let done = Mutex::new((Vec::new(), Vec::new()));
-    let notes = Mutex::new(Vec::new());
+    let done = Mutex::new((Vec::new(), Vec::new(), Vec::new()));
     let result = each(&ids, engine.cancel(), &cancel, |id| {
         let mut new = Vec::new();
         let result = pack(engine, id, compression, &cancel, &mut new);
@@ -70,18 +69,13 @@ pub(super) fn pack_all(
         done.1.extend(new);
         let (packed, note) = result?;
         done.0.push((*id, packed));
-        notes.lock().unwrap_or_else(PoisonError::into_inner).extend(note);
+        done.2.extend(note);
         Ok(())
     });
-    let (packed, new) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (packed, new, notes) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     fresh.extend(new);
     result?;
-    let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if !notes.is_empty() {
-        // One time for all: notes, and the names of layers and steps.
-        sync_filesystem(engine.store().root())?;
-        notes.into_iter().try_for_each(Note::keep)?;
-    }
+    Note::keep_all(engine.store(), notes)?;
     let of = |layer: &StateLayer| match layer {
         StateLayer::Image(layer, media_type) => Some(Packed::of_image(layer, media_type)),
         layer => packed.iter().find(|(id, _)| *id == layer.id()).map(|(_, packed)| packed.clone()),
@@ -104,8 +98,15 @@ impl Note {
         Ok(Note { file, path })
     }
 
-    fn keep(self) -> Result<()> {
-        self.file.persist(&self.path).os(|| format!("write {}", self.path.display()))
+    /// Makes notes durable, and the names of layers and steps with them: one time for all.
+    fn keep_all(store: &Store, notes: Vec<Note>) -> Result<()> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        sync_filesystem(store.root())?;
+        notes
+            .into_iter()
+            .try_for_each(|note| note.file.persist(&note.path).os(|| format!("write {}", note.path.display())))
     }
 }
 
@@ -125,10 +126,7 @@ fn form(compression: Compression) -> String {
 /// `not_found` when it was pruned, `interrupted`, `os`.
 pub(in super::super) fn pack_step(engine: &Engine, id: &str) -> Result<Packed> {
     let (packed, note) = pack(engine, id, Compression::Gzip(GZIP_LEVEL), engine.cancel(), &mut Vec::new())?;
-    if let Some(note) = note {
-        sync_filesystem(engine.store().root())?;
-        note.keep()?;
-    }
+    Note::keep_all(engine.store(), note.into_iter().collect())?;
     Ok(packed)
 }
 
